@@ -1,0 +1,113 @@
+# mgid: plain make, everything below $(BUILD). `make help` lists what can be asked for.
+#
+# A module is a folder of engine/ (or policy/) and becomes one archive; a program is a folder of
+# workers/ (or bench/) and links only the archives named for it below, so that a role's process
+# holds no other role's code. A unit test tests/unit/test_NAME.c is one Check program.
+
+BUILD   ?= build
+PREFIX  ?= /usr/local
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+PYTHON  ?= python3
+
+VERSION  := 0.1.0
+TRIPLET  := $(shell $(CC) -dumpmachine 2>/dev/null || echo x86_64-linux-gnu)
+ANDROID  := /usr/lib/$(TRIPLET)/android
+
+OPTIMISE ?= -O2
+SANITIZE ?=
+WARN   := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+          -Wformat=2 -Wvla -Wundef -Wpointer-arith -Wwrite-strings -Werror
+HARDEN := -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE \
+          $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2)
+CFLAGS_ALL := -std=c17 -D_GNU_SOURCE -DMGID_VERSION='"$(VERSION)"' $(OPTIMISE) -g -MMD -MP \
+          $(WARN) $(HARDEN) $(SANITIZE) -I. -Iinclude -isystem /usr/include/android $(CFLAGS)
+LDFLAGS_ALL := -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed $(SANITIZE) $(LDFLAGS)
+
+# --- libraries ---
+# liburing statically: the shared one of Debian 12 hides the functions that restrict a ring.
+LIB_uring   := -l:liburing.a
+LIB_boring  := -L$(ANDROID) -Wl,-rpath,$(ANDROID) -lssl -lcrypto
+LIB_seccomp := -lseccomp
+LIB_jansson := -ljansson
+LIB_unbound := -lunbound -levent_core
+LIB_check   := $(shell pkg-config --libs check 2>/dev/null || echo -lcheck)
+
+# --- programs: archives (in link order) and libraries ---
+PROGRAMS := master compiler connection keeper resolver control mgictl
+ARCHIVES_master     := sandbox ipc policy log
+LIBS_master         := $(LIB_seccomp)
+ARCHIVES_compiler   := policy-compiler policy mime sandbox ipc log
+LIBS_compiler       := $(LIB_jansson) $(LIB_seccomp)
+ARCHIVES_connection := spool tls smtp mime policy counters ring pool sandbox ipc log
+LIBS_connection     := $(LIB_uring) $(LIB_boring) $(LIB_seccomp)
+ARCHIVES_keeper     := policy sandbox ipc log
+LIBS_keeper         := $(LIB_boring) $(LIB_seccomp)
+ARCHIVES_resolver   := policy sandbox ipc log
+LIBS_resolver       := $(LIB_unbound) $(LIB_seccomp)
+ARCHIVES_control    := policy counters sandbox ipc log
+LIBS_control        := $(LIB_jansson) $(LIB_seccomp)
+ARCHIVES_mgictl     := policy-compiler policy mime ipc log
+LIBS_mgictl         := $(LIB_jansson)
+
+# Where each program goes, below $(BUILD) as below $(PREFIX).
+PATH_master  := sbin/mgid
+PATH_mgictl  := bin/mgictl
+path = $(or $(PATH_$(1)),libexec/mgid/$(1))
+BINARIES := $(foreach p,$(PROGRAMS),$(BUILD)/$(call path,$(p)))
+
+MODULES := $(notdir $(wildcard engine/*))
+# policy/compile*.c and policy/lint*.c need jansson and belong to the compiler only.
+COMPILER_SOURCES := $(wildcard policy/compile*.c policy/lint*.c)
+SOURCES_policy          := $(filter-out $(COMPILER_SOURCES),$(wildcard policy/*.c))
+SOURCES_policy-compiler := $(COMPILER_SOURCES)
+$(foreach m,$(MODULES),$(eval SOURCES_$(m) := $(wildcard engine/$(m)/*.c)))
+ALL_ARCHIVES := $(MODULES) policy policy-compiler
+
+.PHONY: all help
+all: $(BINARIES)
+
+define archive_rule
+$(BUILD)/lib/$(1).a: $(SOURCES_$(1):%.c=$(BUILD)/obj/%.o)
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	ar rcsD $$@ $$^
+.PHONY: lib-$(1)
+lib-$(1): $(BUILD)/lib/$(1).a
+endef
+$(foreach a,$(ALL_ARCHIVES),$(eval $(call archive_rule,$(a))))
+
+define program_rule
+$(BUILD)/$(call path,$(1)): $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard workers/$(1)/*.c)) \
+                            $(foreach a,$(ARCHIVES_$(1)),$(BUILD)/lib/$(a).a)
+	@mkdir -p $$(@D)
+	$(CC) $(LDFLAGS_ALL) -o $$@ $$^ $(LIBS_$(1))
+.PHONY: $(1)
+$(1): $(BUILD)/$(call path,$(1))
+endef
+$(foreach p,$(PROGRAMS),$(eval $(call program_rule,$(p))))
+
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -c -o $@ $<
+
+# --- unit tests: tests/unit/test_NAME.c; what it links is in UNIT_NAME (archives) and UNITLIBS_NAME.
+# A unit test may take in objects of a program: UNITOBJS_NAME (sources).
+-include tests/unit/units.mk
+UNITS := $(patsubst tests/unit/test_%.c,%,$(wildcard tests/unit/test_*.c))
+define unit_rule
+$(BUILD)/tests/unit_$(1): $(BUILD)/obj/tests/unit/test_$(1).o $(UNITOBJS_$(1):%.c=$(BUILD)/obj/%.o) \
+                          $(foreach a,$(UNIT_$(1)),$(BUILD)/lib/$(a).a)
+	@mkdir -p $$(@D)
+	$(CC) $(LDFLAGS_ALL) -o $$@ $$^ $(UNITLIBS_$(1)) $(LIB_check)
+.PHONY: unit-$(1)
+unit-$(1): $(BUILD)/tests/unit_$(1)
+	$(BUILD)/tests/unit_$(1)
+endef
+$(foreach u,$(UNITS),$(eval $(call unit_rule,$(u))))
+UNIT_BINARIES := $(UNITS:%=$(BUILD)/tests/unit_%)
+.PHONY: units
+units: $(UNIT_BINARIES)
+
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

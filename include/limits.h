@@ -1,0 +1,42 @@
+/*
+ * limits.h: every bound of mgid in one place, and how they hang together. A limit that an
+ * operator may move has its default and its ceiling here; the policy sets it in between.
+ */
+#ifndef MGID_LIMITS_H
+#define MGID_LIMITS_H
+
+/* ---- names and texts -------------------------------------------------------------------- */
+#define LIMIT_NAME 64       /* a flow, route, rule, identity … of the policy */
+#define LIMIT_DOMAIN 255    /* RFC 5321 4.5.3.1.2 */
+#define LIMIT_LOCAL_PART 64 /* RFC 5321 4.5.3.1.1 */
+#define LIMIT_ADDRESS (LIMIT_LOCAL_PART + 1 + LIMIT_DOMAIN)
+#define LIMIT_ADDRESS_TEXT 128 /* a socket address as text */
+#define LIMIT_PATH 4096
+#define LIMIT_REASON 512 /* an explanation for people, on one line */
+
+#define LIMIT_LOG_LINE 8192
+#define LIMIT_LOG_BUFFER 65536
+
+/* ---- messages between roles ------------------------------------------------------------- */
+#define LIMIT_MESSAGE 65536 /* a whole message, header included */
+#define LIMIT_MESSAGE_FDS 2
+#define LIMIT_REPORT 32768       /* diagnostics of a policy or a reload */
+#define LIMIT_CHAIN 49152        /* a certificate chain, DER */
+#define LIMIT_SIGN_PAYLOAD 61440 /* TLS 1.2 signs the whole transcript on the client's side */
+#define LIMIT_SIGNATURE 1024     /* RSA-8192 */
+#define LIMIT_LOOKUP 16384       /* the answer to a name */
+#define LIMIT_QUEUE_PAGE 61440
+
+/* ---- processes -------------------------------------------------------------------------- */
+#define LIMIT_FLOWS 16
+#define LIMIT_WORKERS_PER_FLOW 64
+#define LIMIT_LISTENERS 64      /* of all flows */
+#define LIMIT_DESCRIPTORS 65536 /* RLIMIT_NOFILE of a connection worker */
+
+_Static_assert(LIMIT_SIGN_PAYLOAD + 64 < LIMIT_MESSAGE, "a sign request fits a message");
+_Static_assert(LIMIT_CHAIN + LIMIT_DOMAIN + 64 < LIMIT_MESSAGE, "a chain fits a message");
+_Static_assert(LIMIT_REPORT + 64 < LIMIT_MESSAGE, "a report fits a message");
+_Static_assert(LIMIT_QUEUE_PAGE + 64 < LIMIT_MESSAGE, "a page of the queue fits a message");
+_Static_assert(LIMIT_LOOKUP + LIMIT_REASON + 64 < LIMIT_MESSAGE, "an answer fits a message");
+
+#endif
