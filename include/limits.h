@@ -33,6 +33,12 @@
 #define LIMIT_LISTENERS 64      /* of all flows */
 #define LIMIT_DESCRIPTORS 65536 /* RLIMIT_NOFILE of a connection worker */
 
+#define LIMIT_ROLE_ITEMS 256       /* descriptors that a role is handed at start */
+#define LIMIT_ROLE_TEXT LIMIT_PATH /* the text beside such a descriptor */
+#define LIMIT_SANDBOX_DIRECTORIES 4
+#define LIMIT_SANDBOX_DESCRIPTORS (2 * LIMIT_ROLE_ITEMS)
+#define LIMIT_CONNECT_PORTS 64     /* distinct ports of the policy's routes */
+
 _Static_assert(LIMIT_SIGN_PAYLOAD + 64 < LIMIT_MESSAGE, "a sign request fits a message");
 _Static_assert(LIMIT_CHAIN + LIMIT_DOMAIN + 64 < LIMIT_MESSAGE, "a chain fits a message");
 _Static_assert(LIMIT_REPORT + 64 < LIMIT_MESSAGE, "a report fits a message");

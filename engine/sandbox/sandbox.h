@@ -1,0 +1,53 @@
+/*
+ * sandbox: from the master's rights to the few that a role needs, in one function.
+ *
+ * The steps and the reason for their order are a table in sandbox.c; sandbox_enter takes them
+ * in turn and ends the process when one fails. What a step may allow comes from the role
+ * (syscalls.def) and from the request (directories, ports, descriptors), never from elsewhere.
+ */
+#ifndef MGID_SANDBOX_H
+#define MGID_SANDBOX_H
+
+#include "limits.h"
+#include "roles.h"
+#include "span.h"
+
+/* A directory that stays reachable, by descriptor; files below it may be read, or also made,
+ * written and removed. */
+struct sandbox_directory {
+    int fd;
+    bool writable;
+};
+
+struct sandbox_request {
+    enum role role;
+    uint32_t uid; /* also the gid */
+    bool privileged;
+    /* The directory that becomes "/" when privileged; -1 for an empty one. */
+    int root;
+    struct sandbox_directory directories[LIMIT_SANDBOX_DIRECTORIES];
+    unsigned directory_count;
+    /* TCP ports that may be connected to; none means no TCP connect at all. */
+    uint16_t connect_ports[LIMIT_CONNECT_PORTS];
+    unsigned connect_port_count;
+    bool connect_any_port; /* more ports than the table holds: no port rule, said in the log */
+    /* Every descriptor that stays open besides 0, 1, 2; any other is a bug and fatal. */
+    int descriptors[LIMIT_SANDBOX_DESCRIPTORS];
+    unsigned descriptor_count;
+    uint64_t max_descriptors; /* RLIMIT_NOFILE */
+};
+
+/* What the kernel could not give, for the log line "sandbox" and for the operator. */
+struct sandbox_result {
+    int landlock_abi; /* 0: none */
+    bool tcp_rules;   /* ports restricted (ABI 4) */
+    bool scopes;      /* signals and abstract sockets (ABI 6) */
+};
+
+/* Adds a descriptor to the request's list; a full list is a bug. */
+void sandbox_keep(struct sandbox_request *request, int fd);
+
+/* Never returns on failure (fatal_env names the step). */
+void sandbox_enter(const struct sandbox_request *request, struct sandbox_result *result);
+
+#endif
