@@ -39,10 +39,44 @@
 #define LIMIT_SANDBOX_DESCRIPTORS (2 * LIMIT_ROLE_ITEMS)
 #define LIMIT_CONNECT_PORTS 64     /* distinct ports of the policy's routes */
 
+/* ---- message headers -------------------------------------------------------------------- */
+#define LIMIT_HEADERS 262144      /* bytes of a header section; more is refused */
+#define LIMIT_HEADER_FIELDS 2000  /* fields of a header section */
+#define LIMIT_HEADER_WANTS 16     /* distinct field names that one policy can ask for */
+#define LIMIT_HEADER_CAPTURE 4096 /* of one field's value (all of them together when joined) */
+#define LIMIT_HEADER_BUFFER (4 * LIMIT_HEADER_CAPTURE) /* of all captured values of a message */
+#define LIMIT_HEADER_DECODED (3 * LIMIT_HEADER_CAPTURE) /* a byte becomes at most U+FFFD */
+
+/* ---- names ------------------------------------------------------------------------------ */
+#define LIMIT_LOOKUPS 4096          /* under way in the resolver; more are answered "try again" */
+#define LIMIT_LOOKUP_SECONDS 20     /* a look-up as a whole, however many queries it takes */
+#define LIMIT_LOOKUP_TTL 3600       /* seconds that an answer may be kept */
+#define LIMIT_MX 16                 /* hosts of an MX set, best first; further ones are left out */
+#define LIMIT_HOST_ADDRESSES 16     /* of one host, both families together */
+#define LIMIT_NAME_SERVERS 8
+
+/* ---- mails of our own ------------------------------------------------------------------- */
+#define LIMIT_TEXT_LINE 998         /* RFC 5322 2.1.1, without CRLF */
+#define LIMIT_RECEIVED 2048         /* a Received field */
+#define LIMIT_DSN_RECIPIENTS 100    /* reported in one notification */
+#define LIMIT_DSN_HEADERS 32768     /* of the original's header section, returned */
+#define LIMIT_DSN 262144            /* a whole notification */
+
+/* ---- memory of a worker ------------------------------------------------------------------- */
+#define LIMIT_COUNTER_PAGE 4096 /* shared between a connection worker and control */
+#define LIMIT_CHUNK 16384       /* a buffer of the chunk pool */
+
 _Static_assert(LIMIT_SIGN_PAYLOAD + 64 < LIMIT_MESSAGE, "a sign request fits a message");
 _Static_assert(LIMIT_CHAIN + LIMIT_DOMAIN + 64 < LIMIT_MESSAGE, "a chain fits a message");
 _Static_assert(LIMIT_REPORT + 64 < LIMIT_MESSAGE, "a report fits a message");
 _Static_assert(LIMIT_QUEUE_PAGE + 64 < LIMIT_MESSAGE, "a page of the queue fits a message");
 _Static_assert(LIMIT_LOOKUP + LIMIT_REASON + 64 < LIMIT_MESSAGE, "an answer fits a message");
+_Static_assert(LIMIT_MX * (2 + 1 + 4 + LIMIT_DOMAIN + 1 + LIMIT_HOST_ADDRESSES * (1 + 4 + 16)) <
+                   LIMIT_LOOKUP,
+               "the largest answer fits its field");
+_Static_assert(LIMIT_HEADER_CAPTURE <= LIMIT_HEADER_BUFFER, "one value fits the buffer");
+_Static_assert(LIMIT_DSN_RECIPIENTS * (3 * LIMIT_ADDRESS + 2 * LIMIT_REASON) + LIMIT_DSN_HEADERS <
+                   LIMIT_DSN,
+               "a notification of all recipients fits");
 
 #endif
