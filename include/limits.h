@@ -62,7 +62,7 @@
 #define LIMIT_DSN_HEADERS 32768     /* of the original's header section, returned */
 #define LIMIT_DSN 262144            /* a whole notification */
 
-/* ---- memory of a worker ------------------------------------------------------------------- */
+/* ---- memory of a worker -------------------------------------------------------------- */
 #define LIMIT_COUNTER_PAGE 4096 /* shared between a connection worker and control */
 #define LIMIT_CHUNK 16384       /* a buffer of the chunk pool */
 
