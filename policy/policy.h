@@ -1,0 +1,325 @@
+/*
+ * policy: the compiled policy, as every role reads it.
+ *
+ * The compiler makes of the JSON text one flat, position-independent image. policy_open checks
+ * all of it once; after that every accessor is total: it allocates nothing, copies no bytes and
+ * can't be led out of the image, whatever the image holds. Spans that are returned point into
+ * the image and live as long as it does (until policy_unmap, for a mapped one).
+ *
+ * Things are named by their index, in the order of the JSON text. POLICY_NONE says "none". An
+ * index out of range is a bug of the caller (BUG_ON), but for the functions that say otherwise;
+ * who takes an index from another process checks it against policy_count first.
+ *
+ * All of policy.h but policy_map and policy_unmap is pure.
+ */
+#ifndef MGID_POLICY_H
+#define MGID_POLICY_H
+
+#include "limits.h"
+#include "span.h"
+#include "tls_purpose.h"
+
+#define POLICY_NONE UINT32_MAX
+
+/* The tables of an image. POLICY_RULES counts the rules of all flows. */
+enum policy_table {
+    POLICY_IDENTITIES,
+    POLICY_TRUSTS,
+    POLICY_PEERS,
+    POLICY_ROUTES,
+    POLICY_FLOWS,
+    POLICY_RULES,
+    POLICY_LISTENERS, /* of all flows */
+    POLICY_PORTS,     /* distinct TCP ports that the routes connect to */
+    POLICY_SERVERS,   /* name servers; none: those of /etc/resolv.conf */
+    POLICY_HOSTS,     /* of all routes */
+    POLICY_STRINGS,   /* lists of names: read with policy_string */
+    POLICY_NETWORKS,  /* CIDRs */
+    POLICY_PATTERNS,  /* of addresses and domains */
+    POLICY_TEXTS,     /* what a subject is compared with */
+    POLICY_NODES,     /* conditions, in pre-order */
+    POLICY_SETTINGS,  /* exactly one */
+    POLICY_BYTES,     /* what all strings point into */
+    POLICY_TABLE_COUNT
+};
+
+/* An opened image. The members are private to policy/. */
+struct policy {
+    struct span image;
+    const void *tables[POLICY_TABLE_COUNT];
+    uint32_t counts[POLICY_TABLE_COUNT];
+};
+
+/* Checks the whole image: format, checksum, bounds, indexes, string ranges, enumerations,
+ * condition trees (depth, shape), a last rule without condition in every flow. On failure
+ * returns false and writes one line to reason (LIMIT_REASON bytes). The image is borrowed; its
+ * address must be a multiple of 8. */
+bool policy_open(struct policy *p, struct span image, char *reason);
+
+/* Maps the image in fd (a memfd) read-only and opens it. Refuses a descriptor that is not sealed
+ * against writing, shrinking, growing and unsealing: so that what was checked stays what is
+ * read. fd stays the caller's and may be closed afterwards. System calls: fcntl(F_GET_SEALS),
+ * fstat, mmap, and munmap on failure. */
+bool policy_map(struct policy *p, int fd, char *reason);
+void policy_unmap(struct policy *p);
+
+/* How many there are. */
+uint32_t policy_count(const struct policy *p, enum policy_table table);
+
+/* ---- settings --------------------------------------------------------------------------- */
+
+struct policy_settings {
+    struct span hostname;
+    struct span spool;          /* absolute path */
+    struct span control_socket; /* absolute path, fits sockaddr_un */
+    struct span log_file;       /* empty: stderr */
+    uint32_t uid_base;
+    uint64_t message_size; /* largest mail, bytes */
+    uint64_t memory;       /* buffer pool of a connection worker, bytes */
+    uint32_t sessions;     /* inbound sessions of a connection worker */
+    uint32_t recipients;   /* of one mail */
+    uint32_t retry_first;  /* seconds until the second attempt */
+    uint32_t retry_max;    /* longest pause between two attempts, seconds; >= retry_first */
+    uint32_t lifetime;     /* seconds until a mail is bounced */
+    bool dnssec;           /* the resolver validates */
+};
+
+struct policy_settings policy_settings(const struct policy *p);
+
+/* An IP address. family is 4 or 6, or 0 for none (then it is in no network). The functions below
+ * take an IPv4-mapped IPv6 address for the IPv4 address that it is. */
+struct policy_address {
+    uint8_t family;
+    unsigned char bytes[16]; /* the first 4 for IPv4; network order */
+};
+
+/* A socket address. `text` as the policy writes it. */
+struct policy_endpoint {
+    struct span text;
+    struct policy_address address;
+    uint16_t port;
+};
+
+struct policy_endpoint policy_server(const struct policy *p, uint32_t index);
+struct policy_endpoint policy_listener(const struct policy *p, uint32_t index);
+uint16_t policy_port(const struct policy *p, uint32_t index);
+
+/* ---- certificates ----------------------------------------------------------------------- */
+
+struct policy_identity {
+    struct span name;
+    struct span certificate; /* absolute path, PEM, leaf first */
+    struct span key;         /* absolute path, PEM */
+};
+
+struct policy_identity policy_identity(const struct policy *p, uint32_t index);
+
+struct policy_trust {
+    struct span name;
+    bool system;      /* the system's trust store; file is then its bundle's path */
+    struct span file; /* absolute path, PEM; never empty */
+};
+
+struct policy_trust policy_trust(const struct policy *p, uint32_t index);
+
+/* Elements first to first + count - 1 of a table. */
+struct policy_range {
+    uint32_t first;
+    uint32_t count;
+};
+
+/* One of a list of strings: names are read so, with 0 <= i < names.count. */
+struct span policy_string(const struct policy *p, struct policy_range list, uint32_t i);
+
+/* What a peer's certificate must show. trust POLICY_NONE: no verification is demanded (names and
+ * organization are then empty). No names: for a route the name connected to governs, for a peer
+ * any name will do. A name may begin with "*." (RFC 6125 6.4.3). */
+struct policy_demand {
+    uint32_t trust;
+    struct policy_range names;
+    struct span organization; /* empty: any */
+};
+
+/* ---- peers ------------------------------------------------------------------------------ */
+
+/* At most 64: peer n is bit n of a mask. One with addresses and tls must meet both. */
+struct policy_peer {
+    struct span name;
+    struct policy_range networks; /* empty: from anywhere */
+    bool needs_tls;               /* then tls.trust is set */
+    struct policy_demand tls;
+};
+
+struct policy_peer policy_peer(const struct policy *p, uint32_t index);
+
+/* The peers that are met in full by a client from that address which met the TLS demands of
+ * tls_met (bits of peers; 0 in clear or without a certificate). Bits of peers that don't need
+ * TLS need not be set in tls_met. */
+uint64_t policy_peers_met(const struct policy *p, const struct policy_address *client,
+                          uint64_t tls_met);
+
+/* The peers whose networks hold the address, or that have none: the address's half alone. */
+uint64_t policy_peers_by_address(const struct policy *p, const struct policy_address *client);
+
+/* ---- routes ----------------------------------------------------------------------------- */
+
+enum policy_route_kind {
+    POLICY_ROUTE_HOSTS,        /* the hosts, in order */
+    POLICY_ROUTE_MX,           /* the mail exchangers of mx */
+    POLICY_ROUTE_MX_RECIPIENT, /* those of the recipient's domain */
+};
+
+struct policy_route {
+    struct span name;
+    enum policy_route_kind kind;
+    struct policy_range hosts; /* POLICY_ROUTE_HOSTS: at least one */
+    struct span mx;            /* POLICY_ROUTE_MX: a domain, lower case, no trailing dot */
+    uint16_t port;             /* the two MX kinds: port of every exchanger */
+    bool tls_require;          /* never in clear */
+    struct policy_demand tls;
+    uint32_t identity; /* client certificate, or POLICY_NONE */
+};
+
+struct policy_route policy_route(const struct policy *p, uint32_t index);
+/* POLICY_NONE when there is none of that name. */
+uint32_t policy_find_route(const struct policy *p, struct span name);
+
+/* A host of a route: a name (address.family 0) or an address literal (name is its text). */
+struct policy_host {
+    struct span name;
+    struct policy_address address;
+    uint16_t port;
+};
+
+/* 0 <= i < hosts.count of the route. */
+struct policy_host policy_route_host(const struct policy *p, uint32_t route, uint32_t i);
+
+/* ---- flows and rules -------------------------------------------------------------------- */
+
+enum policy_client_certificate {
+    POLICY_CERTIFICATE_NO,      /* none is asked for */
+    POLICY_CERTIFICATE_ASK,     /* asked for and verified to a verdict; rules decide */
+    POLICY_CERTIFICATE_REQUIRE, /* no mail without a verified one */
+};
+
+struct policy_flow {
+    struct span name;
+    struct policy_range listeners; /* of policy_listener */
+    uint32_t identity;             /* POLICY_NONE: STARTTLS is not offered */
+    uint32_t workers;              /* 1 .. LIMIT_WORKERS_PER_FLOW */
+    uint64_t accept_from;          /* peers; 0: anyone */
+    struct policy_range domains;   /* patterns; empty: any recipient */
+    enum policy_client_certificate client_certificate;
+    uint32_t bounce_route;     /* POLICY_NONE only when no rule of the flow has a route */
+    struct policy_range rules; /* of policy_rule */
+};
+
+struct policy_flow policy_flow(const struct policy *p, uint32_t index);
+/* POLICY_NONE when there is none of that name. */
+uint32_t policy_find_flow(const struct policy *p, struct span name);
+
+/* True when the flow takes mail from a client that is those peers (policy_peers_met). */
+bool policy_flow_accepts(const struct policy *p, uint32_t flow, uint64_t peers);
+
+/* True when the flow takes mail for that recipient (no brackets): it has no `domains`, or one of
+ * them matches. The bare "postmaster" is always taken (RFC 5321 4.5.1). False means a reply of
+ * 550 5.7.1 relaying denied. */
+bool policy_recipient_allowed(const struct policy *p, uint32_t flow, struct span recipient);
+
+/* May a worker of the flow have that identity's key sign for that purpose (enum tls_purpose)? As
+ * a server: the listener's identity. As a client: the identities of the routes that the flow's
+ * rules and its bounce_route name. False too for any index or purpose that does not exist. */
+bool policy_identity_allowed(const struct policy *p, uint32_t flow, uint32_t identity,
+                             unsigned purpose);
+
+enum policy_action { POLICY_ACT_ROUTE, POLICY_ACT_REJECT, POLICY_ACT_DEFER };
+
+struct policy_rule {
+    struct span name;
+    enum policy_action action;
+    uint32_t route;    /* POLICY_ACT_ROUTE */
+    struct span reply; /* the others: "550 5.7.1 text", ready to send but for CRLF */
+    bool conditional;  /* has a `when` */
+};
+
+/* index counts all rules: flow.rules.first is the flow's first. */
+struct policy_rule policy_rule(const struct policy *p, uint32_t index);
+
+/* ---- deciding --------------------------------------------------------------------------- */
+
+/* What is known of a mail and one of its recipients. Addresses without angle brackets. */
+struct policy_facts {
+    struct span sender; /* empty: the null sender */
+    struct span recipient;
+    struct policy_address client;
+    uint64_t peers;      /* policy_peers_met */
+    bool have_headers;   /* what follows is valid */
+    struct span subject; /* decoded and unfolded, UTF-8; empty when the mail has none */
+    /* The domains of all author addresses (From), so that a second one can't hide the first. A
+     * condition from_domain holds when one of them matches. */
+    const struct span *from_domains;
+    uint32_t from_domain_count;
+};
+
+enum policy_truth { POLICY_FALSE, POLICY_TRUE, POLICY_UNKNOWN };
+
+enum policy_condition {
+    POLICY_IF_ALL,
+    POLICY_IF_ANY,
+    POLICY_IF_NOT,
+    POLICY_IF_RECIPIENT,
+    POLICY_IF_SENDER,
+    POLICY_IF_FROM_DOMAIN,
+    POLICY_IF_CLIENT,
+    POLICY_IF_PEER,
+    POLICY_IF_SUBJECT_CONTAINS,
+    POLICY_IF_SUBJECT_EQUALS,
+    POLICY_IF_SUBJECT_STARTS,
+    POLICY_IF_SUBJECT_ENDS,
+    POLICY_CONDITION_COUNT,
+    POLICY_IF_RULE = POLICY_CONDITION_COUNT /* in a trace: the rule as a whole */
+};
+
+/* "recipient", "subject contains", … as an operator knows it. */
+const char *policy_condition_name(enum policy_condition condition);
+
+/* One comparison, or (POLICY_IF_RULE) one rule. Spans live as long as facts and image. */
+struct policy_step {
+    uint32_t rule;
+    enum policy_condition condition; /* a leaf, or POLICY_IF_RULE */
+    enum policy_truth truth;
+    struct span value;   /* what was compared; empty for client, peer and POLICY_IF_RULE */
+    struct span matched; /* the bytes of value that matched, when truth is POLICY_TRUE */
+};
+
+struct policy_trace {
+    void *context;
+    void (*step)(void *context, const struct policy_step *step);
+};
+
+enum policy_outcome {
+    POLICY_ROUTE,
+    POLICY_REJECT,
+    POLICY_DEFER,
+    POLICY_NEED_HEADERS, /* ask again with have_headers; never returned when it was set */
+};
+
+struct policy_decision {
+    enum policy_outcome outcome;
+    uint32_t rule;     /* of policy_rule; for POLICY_NEED_HEADERS the rule that needs them */
+    uint32_t route;    /* POLICY_ROUTE, else POLICY_NONE */
+    struct span reply; /* POLICY_REJECT, POLICY_DEFER */
+};
+
+/* The first rule of the flow whose condition holds. A rule that can't be told before the headers
+ * are there ends the walk. Every comparison and rule is told to trace, when it is not NULL. */
+struct policy_decision policy_decide(const struct policy *p, uint32_t flow,
+                                     const struct policy_facts *facts,
+                                     const struct policy_trace *trace);
+
+/* Does the domain (or an address's) match label-wise? "*.example.ch" matches any name below
+ * example.ch but not itself; letters without case; one trailing dot is ignored. The pattern must
+ * be in the form that the compiler stores. For tests, tools and the compiler. */
+bool policy_domain_matches(struct span pattern, struct span domain);
+
+#endif
