@@ -137,7 +137,7 @@ enum tls_result tls_handshake(struct tls_connection *conn);
 
 /* After TLS_WANT_SIGN: what the keeper's sign_request takes. */
 struct tls_sign_wanted {
-    enum tls_purpose purpose; /* TLS_SIGN_SERVER or TLS_SIGN_CLIENT */
+    enum tls_purpose purpose; /* TLS_AS_SERVER or TLS_AS_CLIENT */
     uint16_t algorithm;       /* RFC 8446 4.2.3 SignatureScheme */
     struct span payload;      /* unhashed; valid until tls_supply_signature or tls_wipe */
 };

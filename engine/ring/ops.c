@@ -1,0 +1,85 @@
+/* One function an operation: nobody else fills a submission entry. */
+#include "engine/ring/ring.h"
+#include <sys/socket.h>
+
+/* liburing 2.3's io_uring_prep_* functions clear user_data, so the tag is set after them. */
+static void set_tag(struct io_uring_sqe *sqe, struct ring_tag tag)
+{
+    sqe->user_data = ring_tag_pack(tag);
+}
+
+void ring_accept(struct ring *r, struct ring_tag tag, int fd)
+{
+    struct io_uring_sqe *sqe = ring_sqe(r);
+    io_uring_prep_multishot_accept(sqe, fd, NULL, NULL, SOCK_CLOEXEC);
+    set_tag(sqe, tag);
+}
+
+void ring_receive(struct ring *r, struct ring_tag tag, int fd, const struct ring_buffers *b)
+{
+    struct io_uring_sqe *sqe = ring_sqe(r);
+    io_uring_prep_recv_multishot(sqe, fd, NULL, 0, 0);
+    sqe->flags |= IOSQE_BUFFER_SELECT;
+    sqe->buf_group = b->group;
+    set_tag(sqe, tag);
+}
+
+void ring_receive_message(struct ring *r, struct ring_tag tag, int fd, struct msghdr *h)
+{
+    struct io_uring_sqe *sqe = ring_sqe(r);
+    io_uring_prep_recvmsg(sqe, fd, h, MSG_CMSG_CLOEXEC);
+    set_tag(sqe, tag);
+}
+
+void ring_send(struct ring *r, struct ring_tag tag, int fd, const void *p, size_t n)
+{
+    struct io_uring_sqe *sqe = ring_sqe(r);
+    io_uring_prep_send(sqe, fd, p, n, MSG_NOSIGNAL | MSG_WAITALL);
+    set_tag(sqe, tag);
+}
+
+void ring_send_message(struct ring *r, struct ring_tag tag, int fd, const struct msghdr *h)
+{
+    struct io_uring_sqe *sqe = ring_sqe(r);
+    io_uring_prep_sendmsg(sqe, fd, h, MSG_NOSIGNAL | MSG_WAITALL);
+    set_tag(sqe, tag);
+}
+
+void ring_connect(struct ring *r, struct ring_tag tag, int fd, const struct sockaddr *a,
+                  socklen_t length)
+{
+    struct io_uring_sqe *sqe = ring_sqe(r);
+    io_uring_prep_connect(sqe, fd, a, length);
+    set_tag(sqe, tag);
+}
+
+void ring_shutdown(struct ring *r, struct ring_tag tag, int fd)
+{
+    struct io_uring_sqe *sqe = ring_sqe(r);
+    io_uring_prep_shutdown(sqe, fd, SHUT_RDWR);
+    set_tag(sqe, tag);
+}
+
+void ring_write(struct ring *r, struct ring_tag tag, int fd, const struct iovec *iov,
+                unsigned count, uint64_t offset, bool linked)
+{
+    struct io_uring_sqe *sqe = ring_sqe(r);
+    io_uring_prep_writev(sqe, fd, iov, count, offset);
+    if (linked)
+        sqe->flags |= IOSQE_IO_LINK;
+    set_tag(sqe, tag);
+}
+
+void ring_sync(struct ring *r, struct ring_tag tag, int fd)
+{
+    struct io_uring_sqe *sqe = ring_sqe(r);
+    io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);
+    set_tag(sqe, tag);
+}
+
+void ring_cancel(struct ring *r, struct ring_tag tag, int fd)
+{
+    struct io_uring_sqe *sqe = ring_sqe(r);
+    io_uring_prep_cancel_fd(sqe, fd, IORING_ASYNC_CANCEL_ALL);
+    set_tag(sqe, tag);
+}
