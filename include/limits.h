@@ -37,6 +37,7 @@
 #define LIMIT_ROLE_TEXT LIMIT_PATH /* the text beside such a descriptor */
 #define LIMIT_SANDBOX_DIRECTORIES 4
 #define LIMIT_SANDBOX_DESCRIPTORS (2 * LIMIT_ROLE_ITEMS)
+#define LIMIT_ROLE_DESCRIPTORS 1024 /* RLIMIT_NOFILE of a role that asks for none */
 #define LIMIT_CONNECT_PORTS 64     /* distinct ports of the policy's routes */
 
 /* ---- message headers -------------------------------------------------------------------- */

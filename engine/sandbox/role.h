@@ -25,9 +25,9 @@ enum { ROLE_MASTER_FD = 3 };
 struct role_item {
     enum msg_kind kind; /* peer, counters, listener, identity_files, trust_file, policy_text */
     int fds[LIMIT_MESSAGE_FDS];
-    enum role role;      /* peer, counters: whose */
-    uint16_t index;      /* peer, counters: which; listener, identity_files, trust_file: its number */
-    uint32_t generation; /* identity_files, trust_file */
+    enum role role; /* peer, counters: whose */
+    uint16_t index; /* peer, counters: which; listener, identity_files, trust_file: its number */
+    uint32_t generation;            /* identity_files, trust_file */
     char text[LIMIT_ROLE_TEXT + 1]; /* peer, counters: flow; listener: address; policy_text: path */
 };
 
@@ -36,6 +36,8 @@ struct role_start {
     int master; /* ROLE_MASTER_FD */
     uint32_t uid;
     bool privileged; /* started by root: uid is to be taken and chroot to be done */
+    bool debug;      /* the master's -d: system calls are logged, not denied */
+    int log;         /* descriptor that log lines go to; 2 until the master said otherwise */
     int image;       /* descriptor of the policy image, or -1 (the compiler) */
     uint32_t generation;
     int shard; /* connection: its directory, or -1 */
@@ -48,12 +50,16 @@ struct role_start {
 };
 
 /* Receives until `start`. A message that the role does not expect, a second image, too many
- * items, or the master's end is fatal. Ignores SIGPIPE, SIGINT and SIGHUP (the master forwards
- * what matters as messages), names the process for ps and the log. `log_file` is done here. */
+ * items, or the master's end is fatal; `drain` ends the process with 0. Ignores SIGPIPE, SIGINT,
+ * SIGHUP, SIGTERM and SIGUSR1 (the master forwards what matters as messages; a service manager
+ * that signals the whole group must not cut a drain short). Names the process for top and the log;
+ * the name that ps shows is the argv[0] that the master gave. `log_file` is done here. */
 void role_acquire(enum role role, int argc, char **argv, struct role_start *start);
 
-/* Takes the sandbox steps (see sandbox.h) with start's uid; request->role is set from start.
- * Sends `started`. Does not return on failure. */
+/* Takes the sandbox steps (see sandbox.h) with start's uid; role, uid, privileged, channel and
+ * log_only of the request are set from start, and the master's channel and the log's descriptor are
+ * kept; every other descriptor that is open must have been named with sandbox_keep. Sends
+ * `started`. Does not return on failure. */
 void role_seal(const struct role_start *start, struct sandbox_request *request);
 
 #endif

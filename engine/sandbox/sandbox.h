@@ -34,20 +34,28 @@ struct sandbox_request {
     /* Every descriptor that stays open besides 0, 1, 2; any other is a bug and fatal. */
     int descriptors[LIMIT_SANDBOX_DESCRIPTORS];
     unsigned descriptor_count;
-    uint64_t max_descriptors; /* RLIMIT_NOFILE */
+    uint64_t max_descriptors; /* RLIMIT_NOFILE; 0 for LIMIT_ROLE_DESCRIPTORS */
+    /* Set by role_seal. The channel to the master, looked at once more when the process is bound
+     * to the master's life; -1 for none. It stays open (and need not be in the list). */
+    int channel;
+    /* System calls that the filter does not allow are logged by the kernel, not punished. For
+     * finding out what a new line of syscalls.def must allow, never for service. */
+    bool log_only;
 };
 
 /* What the kernel could not give, for the log line "sandbox" and for the operator. */
 struct sandbox_result {
-    int landlock_abi; /* 0: none */
-    bool tcp_rules;   /* ports restricted (ABI 4) */
-    bool scopes;      /* signals and abstract sockets (ABI 6) */
+    int landlock_abi;         /* 0: none */
+    bool tcp_rules;           /* ports restricted (ABI 4) */
+    bool scopes;              /* signals and abstract sockets (ABI 6) */
+    uint64_t max_descriptors; /* what RLIMIT_NOFILE became; the hard limit may have been lower */
 };
 
 /* Adds a descriptor to the request's list; a full list is a bug. */
 void sandbox_keep(struct sandbox_request *request, int fd);
 
-/* Never returns on failure (fatal_env names the step). */
+/* Takes the steps and logs the line "sandbox". Never returns on failure (fatal_env names the step).
+ * A listed descriptor that is not open is as fatal as an open one that is not listed. */
 void sandbox_enter(const struct sandbox_request *request, struct sandbox_result *result);
 
 #endif
