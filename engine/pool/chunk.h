@@ -61,7 +61,8 @@ static inline struct span chunk_span(const struct chunk *chunk)
     return span_of(chunk->data + chunk->begin, chunk->end - chunk->begin);
 }
 
-/* All zero is an empty chain. No chunk of a chain is empty, but the last one after chain_room. */
+/* All zero is an empty chain. A chunk of a chain may be empty where chain_room took it and nothing
+ * was written to it. */
 struct chunk_chain {
     struct chunk *first;
     struct chunk *last;
