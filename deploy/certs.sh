@@ -26,7 +26,11 @@ mkdir -p "$1"
 cd "$1"
 work=$(mktemp -d)
 # openssl talks on stderr even when all is well: it is shown only when something failed.
-trap 'status=$?; [ $status -eq 0 ] || cat "$work/err" >&2; rm -rf "$work"' EXIT
+finish() {
+    [ $? -eq 0 ] || cat "$work/err" >&2
+    rm -rf "$work"
+}
+trap finish EXIT
 trap 'exit 75' INT TERM
 
 # Every certificate's key is P-256 unless RSA is wanted: quick to make and quick to sign with.

@@ -56,6 +56,49 @@
 #define LIMIT_HOST_ADDRESSES 16     /* of one host, both families together */
 #define LIMIT_NAME_SERVERS 8
 
+/* ---- policy ----------------------------------------------------------------------------- */
+#define LIMIT_POLICY_TEXT (64u << 20)   /* bytes of JSON */
+#define LIMIT_POLICY_IMAGE (1u << 30)   /* bytes of a compiled image */
+#define LIMIT_POLICY_BYTES (256u << 20) /* of all strings of an image */
+#define LIMIT_POLICY_DEPTH 16           /* conditions within conditions */
+#define LIMIT_POLICY_IDENTITIES 64      /* bits of a mask */
+#define LIMIT_POLICY_PEERS 64           /* bits of a mask */
+#define LIMIT_POLICY_TRUSTS 32
+#define LIMIT_POLICY_ROUTES 1024
+#define LIMIT_POLICY_RULES (1u << 20)    /* of all flows */
+#define LIMIT_POLICY_NODES (1u << 22)    /* conditions of all rules */
+#define LIMIT_POLICY_PATTERNS (1u << 22) /* of all rules and flows */
+#define LIMIT_POLICY_TEXTS (1u << 20)    /* that subjects are compared with */
+#define LIMIT_POLICY_NETWORKS (1u << 20)
+#define LIMIT_POLICY_STRINGS (1u << 17) /* certificate names of all demands */
+#define LIMIT_POLICY_HOSTS (1u << 16)   /* of all routes */
+#define LIMIT_POLICY_NEEDLE 256         /* bytes of a text that a subject is compared with */
+#define LIMIT_POLICY_REPLY 450          /* "550 5.7.1 text", fits a reply line (RFC 5321 4.5.3.1.5) */
+#define LIMIT_POLICY_POINTER 256        /* a JSON pointer in a diagnostic */
+#define LIMIT_DIAGNOSTICS 64            /* told of one policy; more are counted */
+#define LIMIT_WORKERS 128               /* connection workers of all flows */
+#define LIMIT_UNIX_PATH 107             /* of a sockaddr_un */
+
+/* What the policy may set: smallest, default, largest. */
+#define LIMIT_MESSAGE_SIZE_MIN (64ull << 10) /* RFC 5321 4.5.3.1.7 */
+#define LIMIT_MESSAGE_SIZE_DEFAULT (64ull << 20)
+#define LIMIT_MESSAGE_SIZE_MAX (1ull << 30)
+#define LIMIT_MEMORY_MIN (1ull << 20)
+#define LIMIT_MEMORY_DEFAULT (64ull << 20)
+#define LIMIT_MEMORY_MAX (16ull << 30)
+#define LIMIT_SESSIONS_DEFAULT 1024
+#define LIMIT_SESSIONS_MAX 20000
+#define LIMIT_RECIPIENTS_MIN 100 /* RFC 5321 4.5.3.1.8 */
+#define LIMIT_RECIPIENTS_DEFAULT 1000
+#define LIMIT_RECIPIENTS_MAX 10000
+#define LIMIT_RETRY_FIRST_DEFAULT 60 /* seconds, as all of these */
+#define LIMIT_RETRY_MAX_DEFAULT 3600
+#define LIMIT_RETRY_MAX (7 * 86400)
+#define LIMIT_LIFETIME_DEFAULT (5 * 86400)
+#define LIMIT_LIFETIME_MAX (30 * 86400)
+#define LIMIT_UID_BASE_DEFAULT 52000
+#define LIMIT_UID_BASE_MAX 2000000000
+
 /* ---- mails of our own ------------------------------------------------------------------- */
 #define LIMIT_TEXT_LINE 998         /* RFC 5322 2.1.1, without CRLF */
 #define LIMIT_RECEIVED 2048         /* a Received field */
@@ -66,6 +109,12 @@
 /* ---- memory of a worker -------------------------------------------------------------- */
 #define LIMIT_COUNTER_PAGE 4096 /* shared between a connection worker and control */
 #define LIMIT_CHUNK 16384       /* a buffer of the chunk pool */
+
+/* ---- TLS and certificates --------------------------------------------------------------- */
+#define LIMIT_CHAIN_COUNT 10         /* certificates of a chain, ours or a peer's */
+#define LIMIT_CERTIFICATE_FILE 65536 /* bytes of a chain's or key's file */
+#define LIMIT_TRUST_FILE 4194304     /* bytes of a trust store's file */
+#define LIMIT_TRUST_COUNT 2000       /* certificates of a trust store */
 
 _Static_assert(LIMIT_SIGN_PAYLOAD + 64 < LIMIT_MESSAGE, "a sign request fits a message");
 _Static_assert(LIMIT_CHAIN + LIMIT_DOMAIN + 64 < LIMIT_MESSAGE, "a chain fits a message");
@@ -79,5 +128,12 @@ _Static_assert(LIMIT_HEADER_CAPTURE <= LIMIT_HEADER_BUFFER, "one value fits the 
 _Static_assert(LIMIT_DSN_RECIPIENTS * (3 * LIMIT_ADDRESS + 2 * LIMIT_REASON) + LIMIT_DSN_HEADERS <
                    LIMIT_DSN,
                "a notification of all recipients fits");
+
+_Static_assert(LIMIT_POLICY_IDENTITIES + LIMIT_POLICY_TRUSTS + LIMIT_WORKERS + 16 <= LIMIT_ROLE_ITEMS,
+               "all that the keeper is handed at start fits");
+_Static_assert(LIMIT_FLOWS * LIMIT_NAME < LIMIT_MESSAGE && LIMIT_FLOWS <= LIMIT_WORKERS,
+               "each flow has a worker");
+_Static_assert(LIMIT_POLICY_NEEDLE < 4096 && LIMIT_POLICY_REPLY + 2 <= 512,
+               "a text fits the window that is searched, a reply its line");
 
 #endif

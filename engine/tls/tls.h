@@ -85,7 +85,7 @@ struct tls_connection {
     uint16_t algorithm;
     uint8_t sign_state;
     uint8_t verify_state;
-    uint8_t peer_alert; /* + 1; 0: none came */
+    uint16_t peer_alert; /* + 1; 0: none came */
     bool client;
     bool has_chain;
     bool asked;
