@@ -116,6 +116,29 @@
 #define LIMIT_TRUST_FILE 4194304     /* bytes of a trust store's file */
 #define LIMIT_TRUST_COUNT 2000       /* certificates of a trust store */
 
+/* ---- SMTP (engine/smtp) ----------------------------------------------------------------- */
+#define LIMIT_SMTP_COMMAND 2048      /* a command line with CRLF: RFC 5321 says 512, extensions add */
+#define LIMIT_SMTP_OUT 1024          /* room that one reply or command needs at most */
+#define LIMIT_SMTP_REPLY_OUT 512     /* a reply line of ours, RFC 5321 4.5.3.1.5 */
+#define LIMIT_SMTP_REPLY_LINE 2048   /* a reply line of a server */
+#define LIMIT_SMTP_REPLY_LINES 128   /* lines of a server's reply */
+#define LIMIT_SMTP_REPLY_TEXT 512    /* what is kept of a server's reply */
+#define LIMIT_SMTP_TEXT_LINE 998     /* a line of a message without CRLF, RFC 5322 2.1.1 */
+#define LIMIT_SMTP_IDLE_COMMANDS 200 /* commands of a session without a mail taken */
+
+/* Seconds that a client waits for (RFC 5321 4.5.3.2). */
+#define TIMEOUT_SMTP_GREETING 300
+#define TIMEOUT_SMTP_EHLO 300
+#define TIMEOUT_SMTP_STARTTLS 120
+#define TIMEOUT_SMTP_MAIL 300
+#define TIMEOUT_SMTP_RCPT 300
+#define TIMEOUT_SMTP_DATA 120      /* the 354 */
+#define TIMEOUT_SMTP_BLOCK 180     /* each piece of the message to leave */
+#define TIMEOUT_SMTP_DATA_END 600  /* the reply to the message */
+#define TIMEOUT_SMTP_RSET 60
+#define TIMEOUT_SMTP_QUIT 10       /* nothing hangs on that answer */
+#define TIMEOUT_SMTP_SERVER 300    /* that a server waits for a command or a piece of the message */
+
 _Static_assert(LIMIT_SIGN_PAYLOAD + 64 < LIMIT_MESSAGE, "a sign request fits a message");
 _Static_assert(LIMIT_CHAIN + LIMIT_DOMAIN + 64 < LIMIT_MESSAGE, "a chain fits a message");
 _Static_assert(LIMIT_REPORT + 64 < LIMIT_MESSAGE, "a report fits a message");
@@ -135,5 +158,8 @@ _Static_assert(LIMIT_FLOWS * LIMIT_NAME < LIMIT_MESSAGE && LIMIT_FLOWS <= LIMIT_
                "each flow has a worker");
 _Static_assert(LIMIT_POLICY_NEEDLE < 4096 && LIMIT_POLICY_REPLY + 2 <= 512,
                "a text fits the window that is searched, a reply its line");
+_Static_assert(LIMIT_ADDRESS + 128 < LIMIT_SMTP_OUT, "MAIL with its parameters fits");
+_Static_assert(2 * LIMIT_DOMAIN + 256 < LIMIT_SMTP_OUT, "the reply to EHLO fits");
+_Static_assert(LIMIT_SMTP_REPLY_OUT <= LIMIT_SMTP_OUT, "a reply fits");
 
 #endif
