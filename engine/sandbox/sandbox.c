@@ -188,7 +188,6 @@ static int step_no_new_privileges(const struct sandbox_request *request,
 /* Tries to take everything back. Success of any of these is the failure of the step. */
 static int step_no_return(const struct sandbox_request *request, struct sandbox_result *result)
 {
-    (void)result;
     uid_t uid[3];
     gid_t gid[3];
     if (getresuid(&uid[0], &uid[1], &uid[2]) != 0 || getresgid(&gid[0], &gid[1], &gid[2]) != 0)
@@ -208,6 +207,7 @@ static int step_no_return(const struct sandbox_request *request, struct sandbox_
     if (setresuid(0, 0, 0) == 0 || setresgid(0, 0, 0) == 0 || setgroups(0, NULL) == 0 ||
         prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
         fatal_env(EXIT_SOFTWARE, 0, "sandbox: privileges could be regained");
+    result->uid = uid[0];
     return 0;
 }
 
@@ -264,7 +264,7 @@ static const struct {
 static void report(const struct sandbox_request *request, const struct sandbox_result *result)
 {
     log_begin(request->log_only ? LOG_WARNING : LOG_INFO, "sandbox");
-    log_number("uid", (int64_t)getuid());
+    log_number("uid", result->uid);
     log_bool("chroot", request->privileged);
     log_text("seccomp", request->log_only ? "log" : "kill");
     log_number("landlock_abi", result->landlock_abi);

@@ -45,6 +45,7 @@ struct sandbox_request {
 
 /* What the kernel could not give, for the log line "sandbox" and for the operator. */
 struct sandbox_result {
+    uint32_t uid;
     int landlock_abi;         /* 0: none */
     bool tcp_rules;           /* ports restricted (ABI 4) */
     bool scopes;              /* signals and abstract sockets (ABI 6) */

@@ -6,3 +6,5 @@ UNIT_counters := counters
 UNIT_pool := pool log ipc
 UNIT_timer := pool log ipc
 UNITLIBS_log := $(LIB_jansson)
+UNIT_sandbox := sandbox log ipc
+UNITLIBS_sandbox := $(LIB_seccomp)
