@@ -139,6 +139,17 @@
 #define TIMEOUT_SMTP_QUIT 10       /* nothing hangs on that answer */
 #define TIMEOUT_SMTP_SERVER 300    /* that a server waits for a command or a piece of the message */
 
+/* ---- the operator ----------------------------------------------------------------------- */
+#define LIMIT_ADMIN_CLIENTS 16
+#define LIMIT_ADMIN_WORKERS (LIMIT_FLOWS * LIMIT_WORKERS_PER_FLOW)
+#define LIMIT_ADMIN_REQUEST 4096       /* a line of a request */
+#define LIMIT_ADMIN_LINE 1048576       /* a line of an answer */
+#define LIMIT_ADMIN_BATCH 65536        /* an answer is continued when less than that waits */
+#define LIMIT_ADMIN_PAGE 200           /* mails asked of a worker at once */
+#define LIMIT_ADMIN_SECONDS 10         /* for a role's answer, and for a client to take its own */
+#define LIMIT_ADMIN_RELOAD_SECONDS 120 /* for the answer to a reload */
+#define LIMIT_ADMIN_IDLE_SECONDS 60    /* for a client's next request */
+
 _Static_assert(LIMIT_SIGN_PAYLOAD + 64 < LIMIT_MESSAGE, "a sign request fits a message");
 _Static_assert(LIMIT_CHAIN + LIMIT_DOMAIN + 64 < LIMIT_MESSAGE, "a chain fits a message");
 _Static_assert(LIMIT_REPORT + 64 < LIMIT_MESSAGE, "a report fits a message");
@@ -154,12 +165,16 @@ _Static_assert(LIMIT_DSN_RECIPIENTS * (3 * LIMIT_ADDRESS + 2 * LIMIT_REASON) + L
 
 _Static_assert(LIMIT_POLICY_IDENTITIES + LIMIT_POLICY_TRUSTS + LIMIT_WORKERS + 16 <= LIMIT_ROLE_ITEMS,
                "all that the keeper is handed at start fits");
-_Static_assert(LIMIT_FLOWS * LIMIT_NAME < LIMIT_MESSAGE && LIMIT_FLOWS <= LIMIT_WORKERS,
-               "each flow has a worker");
+_Static_assert(LIMIT_FLOWS <= LIMIT_WORKERS && LIMIT_WORKERS_PER_FLOW <= LIMIT_WORKERS,
+               "each flow has a worker, and one may have its most");
 _Static_assert(LIMIT_POLICY_NEEDLE < 4096 && LIMIT_POLICY_REPLY + 2 <= 512,
                "a text fits the window that is searched, a reply its line");
 _Static_assert(LIMIT_ADDRESS + 128 < LIMIT_SMTP_OUT, "MAIL with its parameters fits");
 _Static_assert(2 * LIMIT_DOMAIN + 256 < LIMIT_SMTP_OUT, "the reply to EHLO fits");
 _Static_assert(LIMIT_SMTP_REPLY_OUT <= LIMIT_SMTP_OUT, "a reply fits");
+
+/* Worst case of a mail as JSON: each byte an escape of six, each recipient (29 bytes) its keys. */
+_Static_assert(6 * LIMIT_QUEUE_PAGE + LIMIT_QUEUE_PAGE / 29 * 200 + 1024 < LIMIT_ADMIN_LINE,
+               "any mail of a page fits a line");
 
 #endif

@@ -21,25 +21,28 @@
 
 #define POLICY_NONE UINT32_MAX
 
-/* The tables of an image. POLICY_RULES counts the rules of all flows. */
+/* The tables of an image; a table refers only to those before it. POLICY_RULES and
+ * POLICY_LISTENERS count those of all flows, POLICY_HOSTS those of all routes. */
 enum policy_table {
+    POLICY_BYTES,    /* what all strings point into */
+    POLICY_STRINGS,  /* lists of names: read with policy_string */
+    POLICY_TEXTS,    /* what a subject is compared with */
+    POLICY_NETWORKS, /* CIDRs */
+    POLICY_PATTERNS, /* of addresses and domains */
+    POLICY_HOSTS,
+    POLICY_PORTS,   /* distinct TCP ports that the routes connect to */
+    POLICY_SERVERS, /* name servers; none: those of /etc/resolv.conf */
+    POLICY_LISTENERS,
+    POLICY_SETTINGS, /* exactly one */
     POLICY_IDENTITIES,
     POLICY_TRUSTS,
     POLICY_PEERS,
     POLICY_ROUTES,
-    POLICY_FLOWS,
+    POLICY_NODES, /* conditions, in pre-order */
     POLICY_RULES,
-    POLICY_LISTENERS, /* of all flows */
-    POLICY_PORTS,     /* distinct TCP ports that the routes connect to */
-    POLICY_SERVERS,   /* name servers; none: those of /etc/resolv.conf */
-    POLICY_HOSTS,     /* of all routes */
-    POLICY_STRINGS,   /* lists of names: read with policy_string */
-    POLICY_NETWORKS,  /* CIDRs */
-    POLICY_PATTERNS,  /* of addresses and domains */
-    POLICY_TEXTS,     /* what a subject is compared with */
-    POLICY_NODES,     /* conditions, in pre-order */
-    POLICY_SETTINGS,  /* exactly one */
-    POLICY_BYTES,     /* what all strings point into */
+    POLICY_CANDIDATES, /* lists of rules, for the index by recipient domain */
+    POLICY_SLOTS,      /* that index */
+    POLICY_FLOWS,
     POLICY_TABLE_COUNT
 };
 
