@@ -210,7 +210,7 @@ static bool check_STRINGS(struct check *c, const struct rec_string *s)
 
 static bool check_TEXTS(struct check *c, const struct rec_string *s)
 {
-    return string_ok(c, *s, 1, LIMIT_POLICY_NEEDLE);
+    return string_ok(c, *s, 0, LIMIT_POLICY_NEEDLE);
 }
 
 static bool check_NETWORKS(struct check *c, const struct rec_network *r)

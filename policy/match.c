@@ -104,7 +104,7 @@ enum { WINDOW = 4096 };
 
 static bool contains_exactly(struct span value, struct span text, struct span *matched)
 {
-    const unsigned char *at = memmem(value.p, value.n, text.p, text.n);
+    const unsigned char *at = value.n > 0 ? memmem(value.p, value.n, text.p, text.n) : NULL;
     if (at == NULL)
         return false;
     *matched = span_of(at, text.n);
