@@ -51,6 +51,14 @@ LIBS_control        := $(LIB_jansson) $(LIB_seccomp)
 ARCHIVES_mgictl     := policy-compiler policy mime ipc log
 LIBS_mgictl         := $(LIB_jansson)
 
+# --- bench programs: peers and load for tests and measurement, never installed ---
+BENCH_PROGRAMS := mgisim
+FOLDER_mgisim   := bench/sim
+ARCHIVES_mgisim := log ipc
+LIBS_mgisim     := $(LIB_boring)
+PATH_mgisim     := bench/mgisim
+folder = $(or $(FOLDER_$(1)),workers/$(1))
+
 # Where each program goes, below $(BUILD) as below $(PREFIX).
 PATH_master  := sbin/mgid
 PATH_mgictl  := bin/mgictl
@@ -79,14 +87,14 @@ endef
 $(foreach a,$(ALL_ARCHIVES),$(eval $(call archive_rule,$(a))))
 
 define program_rule
-$(BUILD)/$(call path,$(1)): $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard workers/$(1)/*.c)) \
+$(BUILD)/$(call path,$(1)): $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $(call folder,$(1))/*.c)) \
                             $(foreach a,$(ARCHIVES_$(1)),$(BUILD)/lib/$(a).a)
 	@mkdir -p $$(@D)
 	$(CC) $(LDFLAGS_ALL) -o $$@ $$^ $(LIBS_$(1))
 .PHONY: $(1)
 $(1): $(BUILD)/$(call path,$(1))
 endef
-$(foreach p,$(PROGRAMS),$(eval $(call program_rule,$(p))))
+$(foreach p,$(PROGRAMS) $(BENCH_PROGRAMS),$(eval $(call program_rule,$(p))))
 
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
