@@ -50,6 +50,10 @@
 
 /* ---- names ------------------------------------------------------------------------------ */
 #define LIMIT_LOOKUPS 4096          /* under way in the resolver; more are answered "try again" */
+#define LIMIT_CHANNEL_LOOKUPS 1024  /* of one worker: it can't keep the others from asking */
+#define LIMIT_LOOKUP_QUERIES 8192   /* of all look-ups; what is over fails as "too many" */
+#define LIMIT_RESOLVER_SOCKETS 1024 /* to name servers; further queries wait for a free one */
+#define LIMIT_RESOLVER_EVENTS 32768 /* descriptors and timers, libunbound's own included */
 #define LIMIT_LOOKUP_SECONDS 20     /* a look-up as a whole, however many queries it takes */
 #define LIMIT_LOOKUP_TTL 3600       /* seconds that an answer may be kept */
 #define LIMIT_MX 16                 /* hosts of an MX set, best first; further ones are left out */
@@ -106,6 +110,20 @@
 #define LIMIT_DSN_HEADERS 32768     /* of the original's header section, returned */
 #define LIMIT_DSN 262144            /* a whole notification */
 
+/* ---- the spool -------------------------------------------------------------------------- */
+#define LIMIT_SEGMENT (64u << 20)       /* bytes of a segment file */
+#define LIMIT_SPOOL_SEGMENTS 2048       /* of one shard */
+#define LIMIT_SPOOL_HELD 16             /* segments behind an old one before its mails move on */
+#define LIMIT_INLINE_MAIL (256u << 10)  /* a larger body gets a file of its own */
+#define LIMIT_SPOOL_PIECES 64           /* of one body */
+#define LIMIT_SPOOL_ENVELOPE (8u << 20) /* encoded */
+#define LIMIT_SPOOL_BATCH (16u << 20)   /* bytes of one group commit */
+#define LIMIT_SPOOL_STAGING (LIMIT_SPOOL_ENVELOPE + (1u << 20)) /* all but bodies of a batch */
+#define LIMIT_SPOOL_RESERVE (256u << 10) /* of it, for deliveries and deferrals */
+#define LIMIT_SPOOL_RECORDS 4096        /* of one batch */
+#define LIMIT_SPOOL_IOV 1024            /* IOV_MAX */
+#define LIMIT_SPOOL_QUARANTINE 64       /* files that recovery sets aside; more is only logged */
+
 /* ---- memory of a worker -------------------------------------------------------------- */
 #define LIMIT_COUNTER_PAGE 4096 /* shared between a connection worker and control */
 #define LIMIT_CHUNK 16384       /* a buffer of the chunk pool */
@@ -145,6 +163,7 @@
 #define LIMIT_ADMIN_REQUEST 4096       /* a line of a request */
 #define LIMIT_ADMIN_LINE 1048576       /* a line of an answer */
 #define LIMIT_ADMIN_BATCH 65536        /* an answer is continued when less than that waits */
+#define LIMIT_ADMIN_OUT (4 * LIMIT_ADMIN_LINE) /* of an answer that waits for its client */
 #define LIMIT_ADMIN_PAGE 200           /* mails asked of a worker at once */
 #define LIMIT_ADMIN_SECONDS 10         /* for a role's answer, and for a client to take its own */
 #define LIMIT_ADMIN_RELOAD_SECONDS 120 /* for the answer to a reload */
@@ -158,6 +177,9 @@ _Static_assert(LIMIT_LOOKUP + LIMIT_REASON + 64 < LIMIT_MESSAGE, "an answer fits
 _Static_assert(LIMIT_MX * (2 + 1 + 4 + LIMIT_DOMAIN + 1 + LIMIT_HOST_ADDRESSES * (1 + 4 + 16)) <
                    LIMIT_LOOKUP,
                "the largest answer fits its field");
+_Static_assert(LIMIT_LOOKUPS + 2 * LIMIT_LOOKUP_QUERIES + LIMIT_RESOLVER_SOCKETS + LIMIT_ROLE_ITEMS <=
+                   LIMIT_RESOLVER_EVENTS,
+               "each look-up, query and descriptor has its event");
 _Static_assert(LIMIT_HEADER_CAPTURE <= LIMIT_HEADER_BUFFER, "one value fits the buffer");
 _Static_assert(LIMIT_DSN_RECIPIENTS * (3 * LIMIT_ADDRESS + 2 * LIMIT_REASON) + LIMIT_DSN_HEADERS <
                    LIMIT_DSN,
@@ -176,5 +198,18 @@ _Static_assert(LIMIT_SMTP_REPLY_OUT <= LIMIT_SMTP_OUT, "a reply fits");
 /* Worst case of a mail as JSON: each byte an escape of six, each recipient (29 bytes) its keys. */
 _Static_assert(6 * LIMIT_QUEUE_PAGE + LIMIT_QUEUE_PAGE / 29 * 200 + 1024 < LIMIT_ADMIN_LINE,
                "any mail of a page fits a line");
+_Static_assert(LIMIT_RECIPIENTS_MAX * (2 * LIMIT_ADDRESS + 2 * LIMIT_NAME + 20) +
+                       2 * LIMIT_REASON + LIMIT_ADDRESS + LIMIT_DOMAIN + 256 <=
+                   LIMIT_SPOOL_ENVELOPE,
+               "the largest envelope fits");
+_Static_assert(LIMIT_RECIPIENTS_MAX < 65535, "a recipient's index fits, and one means all");
+_Static_assert(LIMIT_SPOOL_ENVELOPE + LIMIT_INLINE_MAIL + 4096 <= LIMIT_SPOOL_BATCH,
+               "the largest mail fits a batch");
+_Static_assert(LIMIT_SPOOL_ENVELOPE + 4096 <= LIMIT_SPOOL_STAGING - LIMIT_SPOOL_RESERVE,
+               "the largest envelope fits the staging memory");
+_Static_assert(LIMIT_SPOOL_BATCH + 8192 <= LIMIT_SEGMENT, "a batch fits an empty segment");
+_Static_assert(LIMIT_SPOOL_PIECES + 4 <= LIMIT_SPOOL_IOV, "a mail fits a batch's list");
+_Static_assert(LIMIT_INLINE_MAIL / LIMIT_CHUNK + 8 <= LIMIT_SPOOL_PIECES,
+               "an inline body in chunks, and the fields added to it");
 
 #endif
