@@ -31,20 +31,20 @@ LIB_uring   := -l:liburing.a
 LIB_boring  := -L$(ANDROID) -Wl,-rpath,$(ANDROID) -lssl -lcrypto
 LIB_seccomp := -lseccomp
 LIB_jansson := -ljansson
-LIB_unbound := -lunbound -levent_core
+LIB_unbound := -lunbound
 LIB_check   := $(shell pkg-config --libs check 2>/dev/null || echo -lcheck)
 
 # --- programs: archives (in link order) and libraries ---
 PROGRAMS := master compiler connection keeper resolver control mgictl
-ARCHIVES_master     := sandbox ipc policy log
-LIBS_master         := $(LIB_seccomp)
+ARCHIVES_master     := counters policy ipc log
+LIBS_master         :=
 ARCHIVES_compiler   := policy-compiler policy mime sandbox ipc log
 LIBS_compiler       := $(LIB_jansson) $(LIB_seccomp)
 ARCHIVES_connection := spool tls smtp mime policy counters ring pool sandbox ipc log
 LIBS_connection     := $(LIB_uring) $(LIB_boring) $(LIB_seccomp)
 ARCHIVES_keeper     := policy sandbox ipc log
 LIBS_keeper         := $(LIB_boring) $(LIB_seccomp)
-ARCHIVES_resolver   := policy sandbox ipc log
+ARCHIVES_resolver   := pool policy sandbox ipc log
 LIBS_resolver       := $(LIB_unbound) $(LIB_seccomp)
 ARCHIVES_control    := policy counters sandbox ipc log
 LIBS_control        := $(LIB_jansson) $(LIB_seccomp)

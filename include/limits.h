@@ -169,6 +169,23 @@
 #define LIMIT_ADMIN_RELOAD_SECONDS 120 /* for the answer to a reload */
 #define LIMIT_ADMIN_IDLE_SECONDS 60    /* for a client's next request */
 
+/* ---- master ----------------------------------------------------------------------------- */
+#define LIMIT_PROCESSES (LIMIT_WORKERS + 4) /* workers, keeper, resolver, control, compiler */
+#define LIMIT_WIRES (3 * LIMIT_WORKERS)     /* channels between roles, see topology.def */
+#define LIMIT_LISTENING 4096                /* listening sockets: a worker has its own of an address */
+#define LIMIT_BACKLOG 1024                  /* connections that wait to be accepted */
+#define LIMIT_SHARD_FILES (1u << 22)        /* looked at when a shard changes its owner */
+
+/* Milliseconds. */
+#define TIMEOUT_DRAIN 10000         /* that a worker has to finish what is open */
+#define TIMEOUT_STOP 2000           /* that the other roles have to end */
+#define TIMEOUT_RELOAD 60000        /* compile, and the keeper's verdict */
+#define TIMEOUT_SEND 1000           /* that a role may leave its channel full */
+#define RESTART_QUICK 10000         /* dead within: the next pause is twice as long */
+#define RESTART_CALM 60000          /* lived for: the next restart is at once */
+#define RESTART_PAUSE_FIRST 100
+#define RESTART_PAUSE_MAX 30000
+
 _Static_assert(LIMIT_SIGN_PAYLOAD + 64 < LIMIT_MESSAGE, "a sign request fits a message");
 _Static_assert(LIMIT_CHAIN + LIMIT_DOMAIN + 64 < LIMIT_MESSAGE, "a chain fits a message");
 _Static_assert(LIMIT_REPORT + 64 < LIMIT_MESSAGE, "a report fits a message");
