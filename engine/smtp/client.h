@@ -74,7 +74,7 @@ struct smtp_client {
     bool mail_ok;      /* MAIL was accepted and the transaction is open */
     bool settled;      /* DELIVERED or FAILED was reported */
     bool told;         /* READY was reported */
-    uint32_t sent;     /* of MAIL, RCPT …, DATA: commands written … */
+    uint32_t sent;     /* of them: written … */
     uint32_t answered; /* … and answered */
     uint32_t mails;    /* delivered over this connection */
 
@@ -95,21 +95,23 @@ void smtp_client_begin(struct smtp_client *c, const struct smtp_client_config *c
 enum smtp_client_event smtp_client_next(struct smtp_client *c, struct span *in,
                                         struct smtp_out *out);
 
-/* After STARTTLS: the handshake is done and the caller is content with the peer. */
+/* After STARTTLS: the handshake is done and the caller is content with the peer. A handshake that
+ * fails breaks the connection, whatever the demand: an opportunistic caller may connect anew with
+ * SMTP_TLS_NONE. */
 void smtp_client_tls_established(struct smtp_client *c);
-
-/* After STARTTLS with a demand that is only opportunistic a failed handshake breaks the
- * connection all the same: reconnect with SMTP_TLS_NONE if the policy allows that. */
 
 /* After READY. False, with nothing done, when an address has bytes that may not be in a command
  * or is over LIMIT_ADDRESS. Never called while TLS is required and not active: that is a bug. */
 bool smtp_client_mail(struct smtp_client *c, const struct smtp_envelope *envelope);
 
-/* After SEND_BODY, when the message and its terminator are on their way. While they are, next
- * may be called with input: a server may refuse in the midst. */
+/* After SEND_BODY: call it before the last bytes of the message with its terminator are handed to
+ * the system, as the answer may be there before their sending is reported. Until it is called, a
+ * reply is one in the message's midst: a refusal gives FAILED and then CLOSED, any other reply
+ * PROTOCOL_ERROR. */
 void smtp_client_body_sent(struct smtp_client *c);
 
-/* After READY (else the caller simply closes): QUIT is written by the next smtp_client_next. */
+/* After READY, REFUSED or DOWNGRADE: QUIT is written by the next smtp_client_next. In other
+ * places the caller simply closes. */
 void smtp_client_quit(struct smtp_client *c);
 
 static inline bool smtp_client_can(const struct smtp_client *c, enum smtp_extension extension)

@@ -67,14 +67,16 @@ enum smtp_close_reason {
     SMTP_CLOSE_CALLER,        /* smtp_server_close, or a rejection with 421 */
 };
 
-/* Private counterpart of the table in verbs.def; see smtp_server_state. */
+/* The members down to `data` are the machine's; tls, esmtp, close_reason, errors, recipients and
+ * mails may be read. */
 struct smtp_server {
     const struct smtp_server_config *config;
     struct smtp_line *line;
     uint16_t line_used;
+    bool skip_cr;         /* the last byte skipped of a line too long was CR */
     uint8_t state;        /* enum smtp_state */
     uint8_t phase;        /* what the bytes are: commands, data … */
-    uint8_t due;          /* the verb whose answer is due */
+    uint8_t due;          /* what an answer is due for */
     bool tls;             /* active */
     bool esmtp;           /* EHLO, not HELO */
     uint8_t close_reason; /* enum smtp_close_reason */
@@ -109,7 +111,10 @@ void smtp_server_greet(struct smtp_server *s, struct smtp_out *out);
 enum smtp_event smtp_server_next(struct smtp_server *s, struct span *in, struct smtp_out *out);
 
 /* Answers the event that is due, at once or later (END_OF_DATA: after the commit): 250, 220 for
- * STARTTLS, 354 for DATA. Room in out is there when answered at once. */
+ * STARTTLS, 354 for DATA. Room in out is there when answered at once. To accept END_OF_DATA with
+ * SMTP_DEFECTS_SMUGGLING or SMTP_DEFECT_TOO_BIG is a bug.
+ * After STARTTLS was accepted: what the caller has received before the 220 leaves and has not fed
+ * yet is injected clear text; feed it before accepting (next closes the session then). */
 void smtp_server_accept(struct smtp_server *s, struct smtp_out *out);
 
 /* The same with a text of the caller's ("queued as …"). */

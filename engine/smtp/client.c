@@ -1,0 +1,540 @@
+/*
+ * The sending machine: one state awaits one reply, but for the envelope, whose commands and
+ * replies are numbered: 0 MAIL, 1 … count RCPT, count + 1 DATA. With PIPELINING the writing runs
+ * ahead of the answers, without it never by more than one.
+ */
+#include "engine/smtp/client.h"
+#include "status.h"
+
+enum state {
+    STATE_GREETING,
+    STATE_EHLO,
+    STATE_HELO,
+    STATE_STARTTLS,
+    STATE_HANDSHAKE, /* the caller's */
+    STATE_READY,     /* between mails */
+    STATE_ENVELOPE,
+    STATE_BODY,     /* the caller sends the message */
+    STATE_LONE_DOT, /* 354 though no recipient was taken: an empty message (RFC 2920 3.1) */
+    STATE_FINAL,
+    STATE_RSET,
+    STATE_QUIT,
+    STATE_OVER,
+    STATE_COUNT
+};
+
+/* Not an event of its own: the machine goes on. */
+#define GO_ON SMTP_CL_NEED_INPUT
+
+void smtp_client_begin(struct smtp_client *c, const struct smtp_client_config *config)
+{
+    BUG_ON(config->hostname.n == 0 || config->hostname.n > LIMIT_DOMAIN);
+    memset(c, 0, offsetof(struct smtp_client, reply));
+    c->config = config;
+    c->state = STATE_GREETING;
+    smtp_reply_begin(&c->reply);
+    c->verdict = SMTP_VERDICT_OK;
+    c->recipient = 0;
+    c->accepted = 0;
+    c->error = NULL;
+}
+
+/* ---- going from state to state ---------------------------------------------------------- */
+
+static enum smtp_client_event enter(struct smtp_client *c, enum state state)
+{
+    c->state = (uint8_t)state;
+    c->unsent = true;
+    c->told = false;
+    return GO_ON;
+}
+
+static enum smtp_client_event end(struct smtp_client *c, enum smtp_client_event event)
+{
+    c->state = STATE_OVER;
+    c->over = (uint8_t)event;
+    return event;
+}
+
+static enum smtp_client_event protocol_error(struct smtp_client *c, const char *error)
+{
+    c->error = error;
+    return end(c, SMTP_CL_PROTOCOL_ERROR);
+}
+
+static enum smtp_verdict verdict_of(unsigned code)
+{
+    if (smtp_code_ok(code))
+        return SMTP_VERDICT_OK;
+    return smtp_code_permanent(code) ? SMTP_VERDICT_PERMANENT : SMTP_VERDICT_TEMPORARY;
+}
+
+/* For RCPT, 552 says "too many recipients" to a client that can't know better (RFC 5321
+ * 4.5.3.1.10): temporary, unless an enhanced code tells that it is about the mailbox. */
+static enum smtp_verdict recipient_verdict(const struct smtp_reply *r)
+{
+    const struct smtp_enhanced *e = &r->enhanced;
+
+    if (r->code == 552 && (e->class == 0 || (e->subject == 5 && e->detail == 3)))
+        return SMTP_VERDICT_TEMPORARY;
+    return verdict_of(r->code);
+}
+
+static enum smtp_client_event settle(struct smtp_client *c, enum smtp_client_event event)
+{
+    c->settled = true;
+    c->verdict = verdict_of(c->reply.code);
+    return event;
+}
+
+/* ---- writing ---------------------------------------------------------------------------- */
+
+static void put_command(struct smtp_out *out, struct span verb, struct span argument)
+{
+    smtp_out_put(out, verb);
+    smtp_out_put(out, argument);
+    smtp_out_put(out, SPAN_LIT("\r\n"));
+}
+
+static void put_mail(const struct smtp_client *c, struct smtp_out *out)
+{
+    /* The last line of defence: no mail in clear where TLS is required. */
+    BUG_ON(c->config->tls == SMTP_TLS_REQUIRE && !c->tls);
+    smtp_out_put(out, SPAN_LIT("MAIL FROM:<"));
+    smtp_out_put(out, c->envelope->sender);
+    smtp_out_put(out, SPAN_LIT(">"));
+    if (c->envelope->size != 0 && smtp_client_can(c, SMTP_EXTENSION_SIZE)) {
+        smtp_out_put(out, SPAN_LIT(" SIZE="));
+        smtp_out_number(out, c->envelope->size);
+    }
+    if (c->envelope->eight_bit && smtp_client_can(c, SMTP_EXTENSION_8BITMIME))
+        smtp_out_put(out, SPAN_LIT(" BODY=8BITMIME"));
+    smtp_out_put(out, SPAN_LIT("\r\n"));
+}
+
+static void put_envelope_command(const struct smtp_client *c, uint32_t which, struct smtp_out *out)
+{
+    if (which == 0) {
+        put_mail(c, out);
+    } else if (which <= c->envelope->count) {
+        smtp_out_put(out, SPAN_LIT("RCPT TO:<"));
+        smtp_out_put(out, c->envelope->recipients[which - 1]);
+        smtp_out_put(out, SPAN_LIT(">\r\n"));
+    } else {
+        put_command(out, SPAN_LIT("DATA"), SPAN_EMPTY);
+    }
+}
+
+/* Writes what may be written now. False when out lacks the room for more. */
+static bool write_commands(struct smtp_client *c, struct smtp_out *out)
+{
+    bool pipelining = smtp_client_can(c, SMTP_EXTENSION_PIPELINING);
+
+    if (c->state == STATE_ENVELOPE) {
+        while (c->sent < c->total && (pipelining || c->sent == c->answered)) {
+            if (!smtp_out_room(out))
+                return false;
+            put_envelope_command(c, c->sent++, out);
+        }
+        return true;
+    }
+    if (!c->unsent)
+        return true;
+    if (!smtp_out_room(out))
+        return false;
+    c->unsent = false;
+    switch ((enum state)c->state) {
+    case STATE_EHLO:
+        put_command(out, SPAN_LIT("EHLO "), c->config->hostname);
+        break;
+    case STATE_HELO:
+        put_command(out, SPAN_LIT("HELO "), c->config->hostname);
+        break;
+    case STATE_STARTTLS:
+        put_command(out, SPAN_LIT("STARTTLS"), SPAN_EMPTY);
+        break;
+    case STATE_LONE_DOT:
+        put_command(out, SPAN_LIT("."), SPAN_EMPTY);
+        break;
+    case STATE_RSET:
+        put_command(out, SPAN_LIT("RSET"), SPAN_EMPTY);
+        break;
+    case STATE_QUIT:
+        put_command(out, SPAN_LIT("QUIT"), SPAN_EMPTY);
+        break;
+    default:
+        break;
+    }
+    return true;
+}
+
+/* ---- greeting, EHLO, STARTTLS ----------------------------------------------------------- */
+
+static enum smtp_client_event downgrade(struct smtp_client *c, const char *why)
+{
+    if (why != NULL)
+        smtp_reply_make(&c->reply, 454, (struct smtp_enhanced){4, 7, 4}, span_str(why));
+    c->verdict = SMTP_VERDICT_TEMPORARY;
+    return end(c, SMTP_CL_DOWNGRADE);
+}
+
+static enum smtp_client_event refused(struct smtp_client *c)
+{
+    c->verdict = verdict_of(c->reply.code);
+    return end(c, SMTP_CL_REFUSED);
+}
+
+static enum smtp_client_event after_hello(struct smtp_client *c)
+{
+    if (c->tls || c->config->tls == SMTP_TLS_NONE)
+        return enter(c, STATE_READY);
+    if (smtp_client_can(c, SMTP_EXTENSION_STARTTLS))
+        return enter(c, STATE_STARTTLS);
+    if (c->config->tls == SMTP_TLS_REQUIRE)
+        return downgrade(c, "TLS is required and the server does not offer it");
+    return enter(c, STATE_READY);
+}
+
+/* A line of the answer to EHLO that is not its first. */
+static void learn(struct smtp_client *c, struct span line)
+{
+    enum smtp_extension extension;
+    uint64_t size = 0;
+    size_t n = 0;
+
+    while (n < line.n && line.p[n] != ' ')
+        n++;
+    extension = smtp_extension_find(span_head(line, n));
+    if (extension == SMTP_EXTENSION_COUNT)
+        return;
+    c->capabilities |= SMTP_EXTENSION_BIT(extension);
+    if (extension != SMTP_EXTENSION_SIZE)
+        return;
+    line = span_trim(span_from(line, n));
+    for (size_t i = 0; i < line.n; i++)
+        if (!ascii_digit(line.p[i]) || __builtin_mul_overflow(size, UINT64_C(10), &size) ||
+            __builtin_add_overflow(size, (uint64_t)(line.p[i] - '0'), &size))
+            return;
+    c->max_size = size;
+}
+
+static void ehlo_line(struct smtp_client *c)
+{
+    if (c->state == STATE_EHLO && smtp_code_ok(c->reply.code) && c->reply.lines > 1)
+        learn(c, smtp_reply_line(&c->reply));
+}
+
+static enum smtp_client_event ehlo_reply(struct smtp_client *c)
+{
+    unsigned code = c->reply.code;
+
+    if (smtp_code_ok(code))
+        return after_hello(c);
+    c->capabilities = 0;
+    c->max_size = 0;
+    if (c->state == STATE_EHLO && smtp_code_permanent(code))
+        return enter(c, STATE_HELO);
+    return refused(c);
+}
+
+static enum smtp_client_event starttls_reply(struct smtp_client *c, struct span rest)
+{
+    if (c->reply.code == 220) {
+        if (rest.n > 0)
+            return protocol_error(c, "data behind the answer to STARTTLS");
+        c->state = STATE_HANDSHAKE;
+        return SMTP_CL_STARTTLS;
+    }
+    if (c->config->tls == SMTP_TLS_REQUIRE)
+        return downgrade(c, NULL);
+    return enter(c, STATE_READY);
+}
+
+void smtp_client_tls_established(struct smtp_client *c)
+{
+    BUG_ON(c->state != STATE_HANDSHAKE);
+    /* What was said in clear is forgotten (RFC 3207 4.2). */
+    c->tls = true;
+    c->capabilities = 0;
+    c->max_size = 0;
+    enter(c, STATE_EHLO);
+}
+
+/* ---- a mail ----------------------------------------------------------------------------- */
+
+/* No byte that could end the path or the line: the addresses were parsed once, so what is left to
+ * check is that nothing harmful got in since. */
+static bool address_sendable(struct span s)
+{
+    if (s.n > LIMIT_ADDRESS)
+        return false;
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] < 0x20 || s.p[i] >= 0x7f)
+            return false;
+    return true;
+}
+
+bool smtp_client_mail(struct smtp_client *c, const struct smtp_envelope *envelope)
+{
+    BUG_ON(c->state != STATE_READY || envelope->count == 0 || envelope->count > UINT32_MAX - 2);
+    BUG_ON(c->config->tls == SMTP_TLS_REQUIRE && !c->tls);
+    if (!address_sendable(envelope->sender))
+        return false;
+    for (uint32_t i = 0; i < envelope->count; i++)
+        if (envelope->recipients[i].n == 0 || !address_sendable(envelope->recipients[i]))
+            return false;
+    c->envelope = envelope;
+    c->sent = 0;
+    c->answered = 0;
+    c->accepted = 0;
+    c->mail_ok = false;
+    c->settled = false;
+    c->total = envelope->count + 2;
+    enter(c, STATE_ENVELOPE);
+    /* RFC 1870 6.1: what the server says it does not take need not be tried. */
+    if (c->max_size != 0 && envelope->size > c->max_size) {
+        c->total = 0;
+        smtp_reply_make(&c->reply, 552, (struct smtp_enhanced){5, 3, 4},
+                        SPAN_LIT("message is larger than the server takes"));
+    }
+    return true;
+}
+
+static enum smtp_client_event mail_reply(struct smtp_client *c)
+{
+    c->mail_ok = smtp_code_ok(c->reply.code);
+    if (c->mail_ok)
+        return GO_ON;
+    c->total = c->sent;
+    return settle(c, SMTP_CL_FAILED);
+}
+
+static enum smtp_client_event rcpt_reply(struct smtp_client *c, uint32_t which)
+{
+    if (!c->mail_ok)
+        return GO_ON;
+    c->recipient = which - 1;
+    c->verdict = recipient_verdict(&c->reply);
+    if (c->verdict == SMTP_VERDICT_OK)
+        c->accepted++;
+    /* Nobody to send to: DATA is spared, if it was not written with the rest. */
+    if (which == c->envelope->count && c->accepted == 0 && c->sent == c->answered)
+        c->total = c->sent;
+    return SMTP_CL_RCPT_RESULT;
+}
+
+static enum smtp_client_event data_reply(struct smtp_client *c)
+{
+    if (c->reply.code == 354) {
+        if (c->accepted == 0)
+            return enter(c, STATE_LONE_DOT);
+        c->state = STATE_BODY;
+        return SMTP_CL_SEND_BODY;
+    }
+    if (smtp_code_ok(c->reply.code))
+        return protocol_error(c, "DATA was answered as if it were done");
+    return c->settled ? GO_ON : settle(c, SMTP_CL_FAILED);
+}
+
+static enum smtp_client_event envelope_reply(struct smtp_client *c)
+{
+    uint32_t which = c->answered;
+
+    if (c->answered == c->sent)
+        return protocol_error(c, "a reply to no command");
+    c->answered++;
+    if (which == c->envelope->count + 1)
+        return data_reply(c);
+    if (c->reply.code / 100 == 3)
+        return protocol_error(c, "a 3xx reply to MAIL or RCPT");
+    return which == 0 ? mail_reply(c) : rcpt_reply(c, which);
+}
+
+/* All commands of the envelope are answered and no message goes. */
+static enum smtp_client_event conclude(struct smtp_client *c)
+{
+    if (!c->settled)
+        return settle(c, SMTP_CL_FAILED);
+    return enter(c, c->mail_ok ? STATE_RSET : STATE_READY);
+}
+
+static enum smtp_client_event final_reply(struct smtp_client *c)
+{
+    bool delivered = smtp_code_ok(c->reply.code);
+
+    if (c->reply.code / 100 == 3)
+        return protocol_error(c, "a 3xx reply to the message");
+    c->mail_ok = false;
+    c->mails += delivered;
+    enter(c, STATE_READY);
+    return settle(c, delivered ? SMTP_CL_DELIVERED : SMTP_CL_FAILED);
+}
+
+static enum smtp_client_event lone_dot_reply(struct smtp_client *c)
+{
+    c->mail_ok = false;
+    enter(c, STATE_READY);
+    return c->settled ? GO_ON : settle(c, SMTP_CL_FAILED);
+}
+
+/* The server answers while the message is being sent: the rest of it can't be stopped in order. */
+static enum smtp_client_event midst_reply(struct smtp_client *c)
+{
+    if (c->reply.code < 400)
+        return protocol_error(c, "a reply in the message's midst");
+    settle(c, SMTP_CL_FAILED);
+    end(c, SMTP_CL_CLOSED);
+    return SMTP_CL_FAILED;
+}
+
+void smtp_client_body_sent(struct smtp_client *c)
+{
+    BUG_ON(c->state != STATE_BODY && c->state != STATE_OVER);
+    if (c->state == STATE_BODY)
+        c->state = STATE_FINAL;
+}
+
+void smtp_client_quit(struct smtp_client *c)
+{
+    BUG_ON(c->state != STATE_READY && (c->state != STATE_OVER || (c->over != SMTP_CL_REFUSED &&
+                                                                  c->over != SMTP_CL_DOWNGRADE)));
+    enter(c, STATE_QUIT);
+}
+
+/* ---- the machine ------------------------------------------------------------------------ */
+
+static enum smtp_client_event handle_reply(struct smtp_client *c, struct span rest)
+{
+    if (c->state == STATE_QUIT)
+        return end(c, SMTP_CL_QUIT);
+    if (c->reply.code == 421) {
+        c->verdict = SMTP_VERDICT_TEMPORARY;
+        return end(c, SMTP_CL_CLOSED);
+    }
+    switch ((enum state)c->state) {
+    case STATE_GREETING:
+        if (c->reply.code / 100 == 3)
+            return protocol_error(c, "a 3xx greeting");
+        return smtp_code_ok(c->reply.code) ? enter(c, STATE_EHLO) : refused(c);
+    case STATE_EHLO:
+    case STATE_HELO:
+        return ehlo_reply(c);
+    case STATE_STARTTLS:
+        return starttls_reply(c, rest);
+    case STATE_ENVELOPE:
+        return envelope_reply(c);
+    case STATE_BODY:
+        return midst_reply(c);
+    case STATE_LONE_DOT:
+        return lone_dot_reply(c);
+    case STATE_FINAL:
+        return final_reply(c);
+    case STATE_RSET:
+        return smtp_code_ok(c->reply.code) ? enter(c, STATE_READY) : end(c, SMTP_CL_CLOSED);
+    default:
+        return protocol_error(c, "a reply to no command");
+    }
+}
+
+/* Reads until something comes of it: an event, or GO_ON when the input is used up or a reply
+ * changed what is to be done. */
+static enum smtp_client_event read_replies(struct smtp_client *c, struct span *in)
+{
+    while (in->n > 0) {
+        switch (smtp_reply_next(&c->reply, in)) {
+        case SMTP_REPLY_MORE:
+            break;
+        case SMTP_REPLY_LINE:
+            ehlo_line(c);
+            break;
+        case SMTP_REPLY_DONE:
+            ehlo_line(c);
+            return handle_reply(c, *in);
+        case SMTP_REPLY_BAD:
+            return protocol_error(c, "malformed reply");
+        }
+    }
+    return GO_ON;
+}
+
+/* What the state wants without any input. */
+static enum smtp_client_event without_input(struct smtp_client *c, bool blocked)
+{
+    switch ((enum state)c->state) {
+    case STATE_READY:
+        if (c->told)
+            return SMTP_CL_WAIT;
+        c->told = true;
+        return SMTP_CL_READY;
+    case STATE_BODY:
+        return SMTP_CL_WAIT;
+    default:
+        return blocked ? SMTP_CL_FLUSH : SMTP_CL_NEED_INPUT;
+    }
+}
+
+enum smtp_client_event smtp_client_next(struct smtp_client *c, struct span *in,
+                                        struct smtp_out *out)
+{
+    for (;;) {
+        enum smtp_client_event event;
+        bool blocked;
+
+        if (c->state == STATE_OVER)
+            return (enum smtp_client_event)c->over;
+        if (c->state == STATE_HANDSHAKE)
+            return SMTP_CL_WAIT;
+        if (c->state == STATE_ENVELOPE && c->answered == c->total) {
+            event = conclude(c);
+            if (event != GO_ON)
+                return event;
+        }
+        blocked = !write_commands(c, out);
+        if (in->n == 0)
+            return without_input(c, blocked);
+        event = read_replies(c, in);
+        if (event != GO_ON)
+            return event;
+    }
+}
+
+static const struct stage {
+    const char *name;
+    unsigned timeout;
+} stages[STATE_COUNT] = {
+    [STATE_GREETING] = {"greeting", TIMEOUT_SMTP_GREETING},
+    [STATE_EHLO] = {"ehlo", TIMEOUT_SMTP_EHLO},
+    [STATE_HELO] = {"helo", TIMEOUT_SMTP_EHLO},
+    [STATE_STARTTLS] = {"starttls", TIMEOUT_SMTP_STARTTLS},
+    [STATE_HANDSHAKE] = {"handshake", TIMEOUT_SMTP_STARTTLS},
+    [STATE_READY] = {"ready", TIMEOUT_SMTP_SERVER},
+    [STATE_ENVELOPE] = {"rcpt", TIMEOUT_SMTP_RCPT},
+    [STATE_BODY] = {"body", TIMEOUT_SMTP_BLOCK},
+    [STATE_LONE_DOT] = {"end of data", TIMEOUT_SMTP_DATA_END},
+    [STATE_FINAL] = {"end of data", TIMEOUT_SMTP_DATA_END},
+    [STATE_RSET] = {"rset", TIMEOUT_SMTP_RSET},
+    [STATE_QUIT] = {"quit", TIMEOUT_SMTP_QUIT},
+    [STATE_OVER] = {"over", TIMEOUT_SMTP_QUIT},
+};
+
+static const struct stage *stage(const struct smtp_client *c)
+{
+    static const struct stage mail = {"mail", TIMEOUT_SMTP_MAIL};
+    static const struct stage data = {"data", TIMEOUT_SMTP_DATA};
+
+    if (c->state == STATE_ENVELOPE && c->answered == 0)
+        return &mail;
+    if (c->state == STATE_ENVELOPE && c->answered == c->envelope->count + 1)
+        return &data;
+    return &stages[c->state];
+}
+
+unsigned smtp_client_timeout(const struct smtp_client *c)
+{
+    return stage(c)->timeout;
+}
+
+const char *smtp_client_stage(const struct smtp_client *c)
+{
+    return stage(c)->name;
+}
