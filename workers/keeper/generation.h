@@ -1,0 +1,46 @@
+/*
+ * generation: one compiled policy with the keys, chains and trust stores that it names.
+ */
+#ifndef MGID_KEEPER_GENERATION_H
+#define MGID_KEEPER_GENERATION_H
+
+#include "policy/policy.h"
+#include "workers/keeper/pem.h"
+#include "workers/keeper/verify.h"
+
+/* Why something is not usable; "" when it is. */
+struct generation_slot {
+    struct identity identity;
+    char reason[LIMIT_REASON];
+};
+
+struct generation {
+    uint32_t number;
+    struct policy policy;
+    bool mapped;
+    struct generation_slot identities[LIMIT_POLICY_IDENTITIES];
+    struct trust trusts[LIMIT_POLICY_TRUSTS];
+    char trust_reasons[LIMIT_POLICY_TRUSTS][LIMIT_REASON];
+    struct verify_demand *routes; /* by index of the route */
+    struct verify_demand *peers;
+    struct span *names; /* of all demands */
+};
+
+/* Takes the policy over, with its mapping when `mapped`. No memory is fatal. */
+struct generation *generation_new(uint32_t number, const struct policy *policy, bool mapped);
+
+/* Wipes the keys, unmaps, frees. NULL is allowed. */
+void generation_free(struct generation *g);
+
+/* Files of an identity or a trust store, as bytes. An index that the policy does not have is
+ * ignored. What came of them is logged, with names; a bad one leaves its place unusable. `now` in
+ * seconds since 1970. */
+void generation_identity(struct generation *g, uint32_t index, struct span certificates,
+                         struct span key, uint64_t now);
+void generation_trust(struct generation *g, uint32_t index, struct span certificates);
+
+/* Is all there and in order? `strict`: an expired or not yet valid certificate is not. Writes what
+ * is wrong, one a line, with the file's name, into report (LIMIT_REPORT bytes, NUL-terminated). */
+bool generation_usable(const struct generation *g, bool strict, uint64_t now, char *report);
+
+#endif
