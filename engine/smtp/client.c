@@ -374,7 +374,13 @@ static enum smtp_client_event lone_dot_reply(struct smtp_client *c)
 {
     c->mail_ok = false;
     enter(c, STATE_READY);
-    return c->settled ? GO_ON : settle(c, SMTP_CL_FAILED);
+    if (c->settled)
+        return GO_ON;
+    settle(c, SMTP_CL_FAILED);
+    /* A server that takes a mail for nobody has not made a success of it. */
+    if (c->verdict == SMTP_VERDICT_OK)
+        c->verdict = SMTP_VERDICT_TEMPORARY;
+    return SMTP_CL_FAILED;
 }
 
 /* The server answers while the message is being sent: the rest of it can't be stopped in order. */

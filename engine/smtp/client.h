@@ -71,9 +71,11 @@ struct smtp_client {
     uint8_t state;     /* private */
     uint8_t over;      /* the event that ended the session */
     bool tls;          /* active */
+    bool unsent;       /* the state's command is to be written yet */
     bool mail_ok;      /* MAIL was accepted and the transaction is open */
     bool settled;      /* DELIVERED or FAILED was reported */
     bool told;         /* READY was reported */
+    uint32_t total;    /* commands of this envelope: MAIL, a RCPT each, DATA */
     uint32_t sent;     /* of them: written … */
     uint32_t answered; /* … and answered */
     uint32_t mails;    /* delivered over this connection */
@@ -97,7 +99,8 @@ enum smtp_client_event smtp_client_next(struct smtp_client *c, struct span *in,
 
 /* After STARTTLS: the handshake is done and the caller is content with the peer. A handshake that
  * fails breaks the connection, whatever the demand: an opportunistic caller may connect anew with
- * SMTP_TLS_NONE. */
+ * SMTP_TLS_NONE. What was received in clear and not fed yet when SMTP_CL_STARTTLS came goes to the
+ * TLS layer, where it fails; it is never fed to smtp_client_next afterwards. */
 void smtp_client_tls_established(struct smtp_client *c);
 
 /* After READY. False, with nothing done, when an address has bytes that may not be in a command
