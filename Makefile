@@ -48,7 +48,7 @@ ARCHIVES_resolver   := pool policy sandbox ipc log
 LIBS_resolver       := $(LIB_unbound) $(LIB_seccomp)
 ARCHIVES_control    := policy counters sandbox ipc log
 LIBS_control        := $(LIB_jansson) $(LIB_seccomp)
-ARCHIVES_mgictl     := policy-compiler policy mime ipc log
+ARCHIVES_mgictl     := policy-compiler policy mime admin counters log ipc
 LIBS_mgictl         := $(LIB_jansson)
 
 # --- bench programs: peers and load for tests and measurement, never installed ---

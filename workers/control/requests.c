@@ -1,0 +1,137 @@
+/* Requests: read, checked, handed to who serves them; and answers handed back. */
+#include "workers/control/control.h"
+#include "engine/log/log.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+static const struct control_request requests[] = {
+#define REQUEST(command, key, function, proceed)                                                   \
+    {command, key, function##_begin, function##_answer, function##_lost, proceed},
+#include "workers/control/requests.def"
+#undef REQUEST
+};
+
+enum { REQUEST_COUNT = sizeof requests / sizeof requests[0] };
+
+json_t *json_of_span(struct span text)
+{
+    json_t *string = json_stringn((const char *)text.p, text.n);
+    if (string || text.n > LIMIT_MESSAGE)
+        return string;
+    /* Not UTF-8: the log's escaping knows what to do with that. */
+    size_t capacity = 6 * text.n + 2;
+    char *quoted = malloc(capacity);
+    if (!quoted)
+        return NULL;
+    quoted[0] = '"';
+    size_t n = 1 + log_escape(text, quoted + 1, capacity - 2);
+    quoted[n++] = '"';
+    string = json_loadb(quoted, n, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+    free(quoted);
+    return string;
+}
+
+static const struct control_request *find(const char *command)
+{
+    for (size_t i = 0; i < REQUEST_COUNT; i++)
+        if (strcmp(requests[i].command, command) == 0)
+            return &requests[i];
+    return NULL;
+}
+
+/* Every key is known and the value of the request's own is a positive integer; else says why. */
+static bool check_keys(const struct control_request *request, json_t *object, uint64_t *value,
+                       char *why, size_t capacity)
+{
+    const char *key;
+    json_t *member;
+    *value = 0;
+    json_object_foreach(object, key, member)
+    {
+        if (strcmp(key, "command") == 0)
+            continue;
+        if (!request->key || strcmp(key, request->key) != 0) {
+            (void)snprintf(why, capacity, "\"%s\" takes no \"%.64s\"", request->command, key);
+            return false;
+        }
+        if (!json_is_integer(member) || json_integer_value(member) <= 0) {
+            (void)snprintf(why, capacity, "\"%s\" must be a positive integer", key);
+            return false;
+        }
+        *value = (uint64_t)json_integer_value(member);
+    }
+    return true;
+}
+
+void request_begin(struct control *control, struct control_client *client, struct span line)
+{
+    char why[LIMIT_REASON];
+    json_error_t error;
+    uint64_t value;
+    json_t *object = json_loadb((const char *)line.p, line.n, JSON_REJECT_DUPLICATES, &error);
+    json_t *command = json_object_get(object, "command");
+    if (!object || !json_is_string(command)) {
+        (void)snprintf(why, sizeof why,
+                       "a request is an object such as {\"command\":\"status\"}%s%s",
+                       object ? "" : ": ", object ? "" : error.text);
+        client_end(client, NULL, why);
+        json_decref(object);
+        return;
+    }
+    const struct control_request *request = find(json_string_value(command));
+    if (!request) {
+        (void)snprintf(why, sizeof why, "there is no command \"%.64s\"",
+                       json_string_value(command));
+        client_end(client, NULL, why);
+    } else if (!check_keys(request, object, &value, why, sizeof why)) {
+        client_end(client, NULL, why);
+    } else {
+        log_begin(LOG_INFO, "admin request");
+        log_text("command", request->command);
+        log_number("uid", client->uid);
+        log_number("client_pid", client->pid);
+        log_end();
+        client->job = (struct control_job){.request = request, .awaited = CONTROL_NOBODY};
+        request->begin(control, client, value);
+    }
+    json_decref(object);
+}
+
+void request_answer(struct control *control, int whom, uint64_t id, const struct ipc_message *m)
+{
+    for (unsigned i = 0; i < LIMIT_ADMIN_CLIENTS; i++) {
+        struct control_client *client = &control->clients[i];
+        if (client->fd < 0 || client->job.awaited != whom || client->job.id != id)
+            continue;
+        client->job.awaited = CONTROL_NOBODY;
+        client->job.request->answer(control, client, m);
+        return;
+    }
+    /* Nobody waits any more: the client has gone, or the answer came too late. */
+}
+
+void request_peer_lost(struct control *control, int whom, const char *why)
+{
+    for (unsigned i = 0; i < LIMIT_ADMIN_CLIENTS; i++) {
+        struct control_client *client = &control->clients[i];
+        if (client->fd < 0 || client->job.awaited != whom)
+            continue;
+        client->job.awaited = CONTROL_NOBODY;
+        client->job.request->lost(control, client, why);
+    }
+}
+
+void request_unanswered(struct control *control, struct control_client *client, int whom,
+                        const char *why)
+{
+    client->job.incomplete = true;
+    if (whom == CONTROL_MASTER) {
+        client_line(client, json_pack("{s:s, s:s, s:s}", "type", "unanswered", "role", "master",
+                                      "error", why));
+        return;
+    }
+    const struct control_worker *worker = &control->workers[whom];
+    client_line(client,
+                json_pack("{s:s, s:s, s:s, s:i, s:s}", "type", "unanswered", "role", "connection",
+                          "flow", worker->flow, "worker", (int)worker->index, "error", why));
+}
