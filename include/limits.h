@@ -165,7 +165,7 @@
 #define LIMIT_ADMIN_BATCH 65536        /* an answer is continued when less than that waits */
 #define LIMIT_ADMIN_OUT (4 * LIMIT_ADMIN_LINE) /* of an answer that waits for its client */
 #define LIMIT_ADMIN_PAGE 200           /* mails asked of a worker at once */
-#define LIMIT_ADMIN_SECONDS 10         /* for a role's answer, and for a client to take its own */
+#define LIMIT_ADMIN_SECONDS 5          /* for a role's answer, and for a client to take its own */
 #define LIMIT_ADMIN_RELOAD_SECONDS 120 /* for the answer to a reload */
 #define LIMIT_ADMIN_IDLE_SECONDS 60    /* for a client's next request */
 
