@@ -8,3 +8,17 @@ UNIT_timer := pool log ipc
 UNITLIBS_log := $(LIB_jansson)
 UNIT_sandbox := sandbox log ipc
 UNITLIBS_sandbox := $(LIB_seccomp)
+UNIT_tls := tls log ipc
+UNITLIBS_tls := $(LIB_boring)
+UNITOBJS_tls := tests/unit/certs.c workers/keeper/payload.c workers/keeper/signer.c
+UNITOBJS_keeper_payload := workers/keeper/payload.c
+UNIT_keeper_verify := log ipc
+UNITLIBS_keeper_verify := $(LIB_boring)
+UNITOBJS_keeper_verify := tests/unit/certs.c workers/keeper/verify.c workers/keeper/names.c workers/keeper/certificate.c
+UNIT_keeper := policy-compiler policy mime log ipc
+UNITLIBS_keeper := $(LIB_boring) $(LIB_jansson)
+UNITOBJS_keeper := tests/unit/certs.c $(filter-out workers/keeper/main.c,$(wildcard workers/keeper/*.c))
+# The program itself, with the test as its master, workers and clients.
+UNIT_control := admin counters ipc log
+UNITLIBS_control := $(LIB_jansson)
+$(BUILD)/tests/unit_control: | $(BUILD)/libexec/mgid/control

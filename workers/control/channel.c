@@ -3,6 +3,7 @@
 #include "engine/log/log.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 /* Messages taken from one channel before the others have their turn. */
@@ -143,8 +144,8 @@ void control_master_readable(struct control *control)
             ipc_receive(control->master, ROLE_MASTER, ROLE_CONTROL, buffer, &m);
         if (status == IPC_AGAIN)
             return;
-        if (status == IPC_CLOSED)
-            fatal_env(EXIT_UNAVAILABLE, 0, "the master has gone");
+        if (status == IPC_CLOSED) /* and with it the reason to live; nothing is wrong here */
+            exit(EXIT_UNAVAILABLE);
         if (status != IPC_OK)
             fatal_env(EXIT_SOFTWARE, 0, "the master: %s", ipc_status_text(status));
         take_master_message(control, &m);
