@@ -1,0 +1,53 @@
+/*
+ * batch: records on their way to one write. Headers, envelopes and trailers are put together in the
+ * staging memory; bodies are only pointed to. Which segment it goes to is decided when it is
+ * frozen. Pure.
+ */
+#ifndef MGID_SPOOL_BATCH_H
+#define MGID_SPOOL_BATCH_H
+
+#include "engine/spool/record.h"
+
+struct batch_item {
+    uint32_t header; /* offset in staging */
+    uint32_t crc;    /* of what is behind the header */
+    bool mail;       /* then ref is not NULL, else ref and replaces are */
+    struct spool_ref *ref;
+    struct spool_ref *replaces;
+    uint64_t finished_large; /* the mail whose file goes when this is on disk; 0: none */
+};
+
+struct batch {
+    unsigned char *staging;   /* LIMIT_SPOOL_STAGING */
+    struct batch_item *items; /* LIMIT_SPOOL_RECORDS */
+    struct spool_ref **mails; /* LIMIT_SPOOL_RECORDS */
+    struct iovec *iov;        /* LIMIT_SPOOL_IOV */
+    uint32_t staged;
+    unsigned item_count;
+    unsigned mail_count;
+    unsigned iov_count;
+    uint32_t length; /* of all records */
+    bool sync;
+    bool large; /* a mail's body is in a file of its own */
+};
+
+/* Returns false when there is no memory; batch_destroy is right in any case. */
+bool batch_init(struct batch *b);
+void batch_destroy(struct batch *b);
+void batch_clear(struct batch *b);
+
+/* False when it does not fit. ref is filled but for segment; its offsets count from the beginning
+ * of the batch. Leaves room for deliveries and deferrals. */
+bool batch_add_mail(struct batch *b, const struct spool_mail *mail, struct spool_ref *ref,
+                    struct spool_ref *replaces);
+bool batch_add_done(struct batch *b, uint64_t queue_id, const struct done_record *done,
+                    bool finishes_large);
+bool batch_add_defer(struct batch *b, uint64_t queue_id, const struct defer_record *defer);
+
+/* Completes all headers. */
+void batch_freeze(struct batch *b, uint64_t seal);
+
+/* Adds from's deliveries and deferrals to b; returns how many did not fit. */
+unsigned batch_carry(struct batch *b, const struct batch *from);
+
+#endif
