@@ -128,6 +128,10 @@ struct span tls_output(const struct tls_connection *conn);
 /* The most that a record adds to its payload, and a buffer that lets every call make progress. */
 enum { TLS_RECORD_OVERHEAD = 29, TLS_OUTPUT_MIN = 512, TLS_RECORD_MAX = 16384 };
 
+/* An upper bound of what a connection without work under way costs beside struct tls_connection:
+ * measured, with a small peer chain; a client keeps the chain that its server sent. */
+enum { TLS_IDLE_BYTES = 16384 };
+
 /* ---- handshake -------------------------------------------------------------------------- */
 
 /* TLS_DONE, TLS_WANT_READ, _WRITE, _SIGN, _VERIFY or TLS_FAILED. With TLS_DONE there may be

@@ -44,10 +44,17 @@ static void say_time(const X509 *certificate, int depth, bool expired, char *rea
     text_format(reason, expired ? " expired %s" : " not valid before %s", date);
 }
 
-static void say_no_issuer(const X509 *certificate, const struct trust *trust, bool alone,
+static void say_no_issuer(const X509 *certificate, int depth, const struct trust *trust, bool alone,
                           char *reason)
 {
     char issuer[LIMIT_REASON];
+    /* The library does not call one self-signed whose key usage lacks the signing of certificates.
+     */
+    if (depth == 0 &&
+        X509_NAME_cmp(X509_get_subject_name(certificate), X509_get_issuer_name(certificate)) == 0) {
+        text_format(reason, "self-signed");
+        return;
+    }
     certificate_name(X509_get_issuer_name(certificate), issuer);
     text_format(reason, "issuer '%.200s' not in trust store '%s'%s", issuer, trust->name,
                 alone ? " (and the peer sent no intermediate certificate)" : "");
@@ -72,7 +79,7 @@ static void explain_path(X509_STORE_CTX *ctx, const struct trust *trust, bool al
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
     case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-        say_no_issuer(at, trust, alone, reason);
+        say_no_issuer(at, depth, trust, alone, reason);
         break;
     case X509_V_ERR_INVALID_PURPOSE:
         say_whose(at, depth, reason);
