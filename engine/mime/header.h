@@ -53,14 +53,16 @@ struct header_scanner {
     uint32_t bytes;       /* of the header section so far, at most LIMIT_HEADERS + 1 */
     uint32_t field_count; /* of all names, at most LIMIT_HEADER_FIELDS + 1 */
     uint16_t alive;       /* wants whose name still matches the name under way */
-    uint16_t name_length; /* bytes of that name; 65535 is "longer than any want" */
-    uint16_t word_length; /* of the word under way, for `by` */
+    uint16_t name_length; /* bytes of that name; UINT16_MAX: too long to be any want's */
+    uint16_t word_length; /* of the word under way, for `by`; saturates likewise */
     uint8_t want_count;
     uint8_t state;
     uint8_t current;  /* the want whose value is being read, or want_count */
-    bool name_spaced; /* white space was seen between name and colon */
+    bool cr;          /* the byte before was a CR */
+    bool open;        /* the line before belongs to a field, which may go on */
+    bool name_spaced; /* white space was seen after the name under way */
     bool word_is_by, word_is_token, after_by, hit;
-    bool value_begun;
+    bool value_begun; /* something other than white space was seen */
     bool capturing;
     bool done;      /* the empty line has come (or header_finish was called) */
     bool too_large; /* over LIMIT_HEADERS bytes or LIMIT_HEADER_FIELDS fields: nothing more is
@@ -135,5 +137,9 @@ size_t header_decode(struct span value, unsigned char *out, size_t capacity, boo
  * or it is over LIMIT_DOMAIN.
  */
 size_t header_mailbox_domain(struct span value, unsigned char out[LIMIT_DOMAIN]);
+
+/* The same for every mailbox of the list, so that a second author can't hide the first: takes the
+ * next one off *rest; *length is 0 for a mailbox without a usable domain. False at the end. */
+bool header_next_domain(struct span *rest, unsigned char out[LIMIT_DOMAIN], size_t *length);
 
 #endif
