@@ -115,6 +115,11 @@ unit-$(1): $(BUILD)/tests/unit_$(1)
 endef
 $(foreach u,$(UNITS),$(eval $(call unit_rule,$(u))))
 UNIT_BINARIES := $(UNITS:%=$(BUILD)/tests/unit_%)
+# Stands in for any role in tests of the master (tests/e2e/test_master.sh).
+$(BUILD)/tests/fake_role: $(BUILD)/obj/tests/e2e/fake_role.o $(foreach a,sandbox log ipc,$(BUILD)/lib/$(a).a)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIB_seccomp)
+
 .PHONY: units
 units: $(UNIT_BINARIES)
 

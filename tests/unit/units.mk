@@ -22,3 +22,11 @@ UNITOBJS_keeper := tests/unit/certs.c $(filter-out workers/keeper/main.c,$(wildc
 UNIT_control := admin counters ipc log
 UNITLIBS_control := $(LIB_jansson)
 $(BUILD)/tests/unit_control: | $(BUILD)/libexec/mgid/control
+UNIT_smtp_data := smtp log ipc
+UNIT_smtp_address := smtp log ipc
+UNIT_smtp_reply := smtp log ipc
+UNIT_smtp_server := smtp log ipc
+UNIT_smtp_client := smtp log ipc
+UNIT_restart := policy log ipc
+UNITOBJS_restart := workers/master/restart.c
+UNIT_mime := mime log ipc
