@@ -183,15 +183,18 @@ static size_t put_words(struct sink *sink, struct span s, struct word *word)
 
 /* ---- values ----------------------------------------------------------------------------- */
 
-/* A value that the scanner cut may end within a character. */
+/* A value that the scanner cut may end within a character; without any whole one before, such an
+ * end is rather the last letter of a word in windows-1252. */
 static enum charset raw_charset(struct span value)
 {
+    bool multibyte = false;
     while (value.n > 0) {
         int length = utf8_prefix(value);
+        if (length == 0 || (length < 0 && !multibyte))
+            return CHARSET_WINDOWS_1252;
         if (length < 0)
             return CHARSET_UTF8;
-        if (length == 0)
-            return CHARSET_WINDOWS_1252;
+        multibyte = multibyte || length > 1;
         value = span_from(value, (size_t)length);
     }
     return CHARSET_UTF8;
@@ -219,10 +222,9 @@ size_t header_decode(struct span value, unsigned char *out, size_t capacity, boo
     struct span rest = value, one;
     bool first = true;
     while (header_next_value(&rest, &one)) {
-        if (!first && sink.n < sink.capacity)
+        sink.full = sink.full || (!first && sink.n == sink.capacity);
+        if (!first && !sink.full)
             sink.out[sink.n++] = '\n';
-        else if (!first)
-            sink.full = true;
         first = false;
         put_value(&sink, one);
     }

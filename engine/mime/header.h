@@ -119,7 +119,8 @@ bool header_next_value(struct span *rest, struct span *value);
  * Charsets are tables of our own (a sandboxed process can open no iconv module): utf-8,
  * us-ascii, iso-8859-1, iso-8859-15, windows-1252. As in clients, us-ascii and iso-8859-1 are
  * read as windows-1252. Of an unknown charset ASCII is kept, each other byte becomes U+FFFD.
- * Text outside of encoded words is UTF-8 when the whole value is valid UTF-8, else windows-1252.
+ * Text outside of encoded words is UTF-8 when the whole value is valid UTF-8 (its end may be cut),
+ * else windows-1252; of joined values each for itself.
  *
  * Control characters: tab, CR and LF become a space, others U+FFFD; only the "\n" between
  * joined values (HEADER_JOIN) stays, and nothing is joined across it. No normalisation: a

@@ -30,3 +30,7 @@ UNIT_smtp_client := smtp log ipc
 UNIT_restart := policy log ipc
 UNITOBJS_restart := workers/master/restart.c
 UNIT_mime := mime log ipc
+UNIT_policy := policy-compiler policy log ipc
+UNITLIBS_policy := $(LIB_jansson) $(LIB_idn)
+UNIT_policy_compile := policy-compiler policy log ipc
+UNITLIBS_policy_compile := $(LIB_jansson) $(LIB_idn)
