@@ -130,7 +130,7 @@ static void log_exit(const struct process *p, pid_t pid, int status, uint64_t li
     } else {
         log_number("status", WEXITSTATUS(status));
     }
-    if (p->used && p->state == PROCESS_WAITING)
+    if (p->restart_at != UINT64_MAX)
         log_number("restart_ms", (int64_t)(p->restart_at - now_ms()));
     log_end();
 }

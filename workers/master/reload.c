@@ -55,10 +55,8 @@ static void close_text(struct master *m)
     m->reload.text = -1;
 }
 
-/* The end of a reload, either way. */
-static void finish(struct master *m, bool ok)
+static void log_outcome(const struct master *m, bool ok)
 {
-    tell(m, ok ? LOG_WARNING : LOG_ERROR);
     log_begin(ok ? LOG_NOTICE : LOG_ERROR, m->up ? "reload" : "start");
     log_bool("ok", ok);
     log_number("generation", m->generation.number);
@@ -66,6 +64,14 @@ static void finish(struct master *m, bool ok)
     if (!ok && m->up)
         log_text("text", "the policy of before stays in force");
     log_end();
+}
+
+/* The end of a reload, either way. */
+static void finish(struct master *m, bool ok)
+{
+    tell(m, ok ? LOG_WARNING : LOG_ERROR);
+    if (!m->options.check)
+        log_outcome(m, ok);
     close_text(m);
     answer_control(m, ok);
     m->reload.step = RELOAD_IDLE;

@@ -26,6 +26,10 @@ static _Noreturn void execute(const struct master *m, const struct process *p, i
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || getppid() != master)
         _exit(EXIT_UNAVAILABLE);
     int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (m->options.check) { /* what counts is in the reports; only a failure to execute is told */
+        log_set_fd(fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, ROLE_MASTER_FD + 1));
+        (void)dup2(nothing, STDERR_FILENO);
+    }
     if (nothing < 0 || dup2(nothing, STDIN_FILENO) < 0 || dup2(nothing, STDOUT_FILENO) < 0)
         fatal_env(EXIT_OSERR, errno, "/dev/null");
     if (channel == ROLE_MASTER_FD ? fcntl(channel, F_SETFD, 0) < 0
