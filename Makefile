@@ -31,6 +31,8 @@ LIB_uring   := -l:liburing.a
 LIB_boring  := -L$(ANDROID) -Wl,-rpath,$(ANDROID) -lssl -lcrypto
 LIB_seccomp := -lseccomp
 LIB_jansson := -ljansson
+LIB_idn2    := -lidn2
+LIB_idn     := -lidn2
 LIB_unbound := -lunbound
 LIB_check   := $(shell pkg-config --libs check 2>/dev/null || echo -lcheck)
 
@@ -39,7 +41,7 @@ PROGRAMS := master compiler connection keeper resolver control mgictl
 ARCHIVES_master     := counters policy ipc log
 LIBS_master         :=
 ARCHIVES_compiler   := policy-compiler policy mime sandbox ipc log
-LIBS_compiler       := $(LIB_jansson) $(LIB_seccomp)
+LIBS_compiler       := $(LIB_jansson) $(LIB_idn) $(LIB_seccomp)
 ARCHIVES_connection := spool tls smtp mime policy counters ring pool sandbox ipc log
 LIBS_connection     := $(LIB_uring) $(LIB_boring) $(LIB_seccomp)
 ARCHIVES_keeper     := policy sandbox ipc log
@@ -49,7 +51,7 @@ LIBS_resolver       := $(LIB_unbound) $(LIB_seccomp)
 ARCHIVES_control    := policy counters sandbox ipc log
 LIBS_control        := $(LIB_jansson) $(LIB_seccomp)
 ARCHIVES_mgictl     := policy-compiler policy mime admin counters log ipc
-LIBS_mgictl         := $(LIB_jansson)
+LIBS_mgictl         := $(LIB_jansson) $(LIB_idn)
 
 # --- bench programs: peers and load for tests and measurement, never installed ---
 BENCH_PROGRAMS := mgisim

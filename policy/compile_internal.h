@@ -111,6 +111,10 @@ struct key_set {
     size_t count;
 };
 
+#define KEY_SET(set, label, array)                                                                 \
+    const struct key_set set = {                                                                   \
+        .name = label, .keys = array, .count = sizeof array / sizeof array[0]}
+
 /* All of them, for the test that the schema is true. Ends with a NULL. */
 extern const struct key_set *const compile_key_sets[];
 
@@ -189,8 +193,8 @@ void read_trusts(struct compiler *c, const struct place *at, const json_t *value
 void read_peers(struct compiler *c, const struct place *at, const json_t *value, void *draft);
 void read_routes(struct compiler *c, const struct place *at, const json_t *value, void *draft);
 void read_flows(struct compiler *c, const struct place *at, const json_t *value, void *draft);
-/* The bounce routes of flows that name none. */
-void finish_flows(struct compiler *c, const struct place *root, const json_t *flows);
+/* The bounce routes of flows that name none, and the identities that each presents. */
+void finish_flows(struct compiler *c, const struct place *root, const json_t *policy);
 
 /* The condition of a rule, appended to the nodes (compile_when.c). */
 void read_when(struct compiler *c, const struct place *at, const json_t *value);
