@@ -337,6 +337,13 @@ bool policy_compile(struct span text, struct policy_compilation *out)
     return out->errors == 0;
 }
 
+void policy_compile_prepare(void)
+{
+    struct policy_compilation c;
+    (void)policy_compile(SPAN_LIT("{}"), &c); /* has errors, so that they are sorted */
+    policy_compilation_free(&c);
+}
+
 void policy_compilation_free(struct policy_compilation *c)
 {
     free(c->image);

@@ -37,14 +37,21 @@ struct policy_compilation {
     struct policy_diagnostic *diagnostics;
 };
 
+/* Makes the libraries do their one-time system calls (the random seed of hash tables, the size of
+ * memory for sorting): before the sandbox closes. Needed by nobody else. */
+void policy_compile_prepare(void);
+
 /* Compiles. True when out->image is there; warnings may be there too. */
 bool policy_compile(struct span text, struct policy_compilation *out);
 
 void policy_compilation_free(struct policy_compilation *c);
 
+/* Reads fd to its end, at most one byte over LIMIT_POLICY_TEXT (which policy_compile then refuses).
+ * Returns 0 or an errno; *text is to be freed in both cases. */
+int policy_text_read(int fd, unsigned char **text, size_t *n);
+
 /* Reads the file (at most LIMIT_POLICY_TEXT bytes) and compiles it: `mgictl policy check`. A file
- * that can't be read yields one diagnostic of line 0, and *read_error is its errno (else 0).
- * The only function here with an effect. */
+ * that can't be read yields one diagnostic of line 0, and *read_error is its errno (else 0). */
 bool policy_compile_file(const char *path, struct policy_compilation *out, int *read_error);
 
 /* "PATH:LINE:COLUMN: error: what (at POINTER); remedy", one a line, into out (capacity bytes,

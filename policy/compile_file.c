@@ -1,4 +1,4 @@
-/* A policy from a file, for `mgictl policy check`. */
+/* A policy's text from a descriptor or a file: the effects beside the compiler. */
 #include "policy/compile.h"
 #include "policy/compile_internal.h"
 #include <errno.h>
@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* Reads to the end, at most a byte more than a policy may have. Returns 0 or an errno. */
-static int read_all(int fd, unsigned char **text, size_t *n)
+int policy_text_read(int fd, unsigned char **text, size_t *n)
 {
     size_t capacity = 65536;
     *text = compile_allocate(capacity);
@@ -37,7 +36,7 @@ bool policy_compile_file(const char *path, struct policy_compilation *out, int *
     unsigned char *text = NULL;
     size_t n = 0;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    *read_error = fd < 0 ? errno : read_all(fd, &text, &n);
+    *read_error = fd < 0 ? errno : policy_text_read(fd, &text, &n);
     if (fd >= 0)
         (void)close(fd);
     if (*read_error == 0) {
