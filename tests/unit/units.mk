@@ -34,3 +34,4 @@ UNIT_policy := policy-compiler policy log ipc
 UNITLIBS_policy := $(LIB_jansson) $(LIB_idn)
 UNIT_policy_compile := policy-compiler policy log ipc
 UNITLIBS_policy_compile := $(LIB_jansson) $(LIB_idn)
+$(BUILD)/tests/unit_mgictl: | $(BUILD)/bin/mgictl

@@ -18,7 +18,7 @@ static void show_text(const char *path, const struct policy_compilation *c)
         }
         print_safe(d->what);
         if (d->remedy[0]) {
-            printf(". ");
+            printf("; ");
             print_safe(d->remedy);
         }
         printf("\n");
