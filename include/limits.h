@@ -108,7 +108,7 @@
 #define LIMIT_RECEIVED 2048         /* a Received field */
 #define LIMIT_DSN_RECIPIENTS 100    /* reported in one notification */
 #define LIMIT_DSN_HEADERS 32768     /* of the original's header section, returned */
-#define LIMIT_DSN 262144            /* a whole notification */
+#define LIMIT_DSN 524288            /* a whole notification */
 
 /* ---- the spool -------------------------------------------------------------------------- */
 #define LIMIT_SEGMENT (64u << 20)       /* bytes of a segment file */
@@ -133,6 +133,8 @@
 #define LIMIT_CERTIFICATE_FILE 65536 /* bytes of a chain's or key's file */
 #define LIMIT_TRUST_FILE 4194304     /* bytes of a trust store's file */
 #define LIMIT_TRUST_COUNT 2000       /* certificates of a trust store */
+#define LIMIT_VERDICTS 64            /* on peers, remembered for each generation … */
+#define LIMIT_VERDICT_SECONDS 60     /* … for so long */
 
 /* ---- SMTP (engine/smtp) ----------------------------------------------------------------- */
 #define LIMIT_SMTP_COMMAND 2048      /* a command line with CRLF: RFC 5321 says 512, extensions add */
@@ -186,6 +188,57 @@
 #define RESTART_PAUSE_FIRST 100
 #define RESTART_PAUSE_MAX 30000
 
+/* ---- the connection worker -------------------------------------------------------------- */
+#define LIMIT_RING_ENTRIES 4096
+#define LIMIT_RING_COMPLETIONS 32768
+#define LIMIT_RECEIVE_BUFFERS 512     /* provided to the kernel, of LIMIT_RECEIVE_BUFFER bytes */
+#define LIMIT_RECEIVE_BUFFER 8192
+#define LIMIT_MESSAGE_BUFFERS 8       /* the same for other roles' messages */
+#define LIMIT_LINK_BACKLOG 4096       /* messages that a role's socket has no room for */
+#define LIMIT_GENERATIONS 8           /* policies in use at once by open transactions */
+#define LIMIT_STREAM_OUT 65536        /* bytes that wait to be sent on a connection */
+#define LIMIT_STREAM_PENDING 16384    /* bytes received while the owner is paused, then no more */
+#define LIMIT_VERDICT_TEXT 160        /* what is kept of a certificate's subject or a reason */
+#define LIMIT_CLIENT_TEXT 48          /* an address as text */
+#define LIMIT_RELAY_TEXT 320          /* "host[address]:port" */
+#define LIMIT_SESSION_ERRORS 20       /* refused commands, then 421 */
+#define LIMIT_RECEIVED_FIELDS 50      /* more is a loop (RFC 5321 6.3 says at least 100 hops may
+                                         be refused; ordinary mail has under 20) */
+#define LIMIT_OWN_RECEIVED 3          /* times that a mail may have been here already */
+#define LIMIT_AUTHORS 16              /* From values that rules look at */
+#define LIMIT_MAIL_TEXT (8u << 20)    /* envelope and replies of a mail in memory */
+#define LIMIT_LARGE_CHUNKS 8          /* of one write to a large mail's file */
+#define LIMIT_MEMORY_SHARE 8          /* a share of 1/8 of the chunks is kept from new mail */
+#define LIMIT_QUEUE_MAILS (1u << 20)
+#define LIMIT_QUEUE_DELIVERIES (1u << 21)
+#define LIMIT_QUEUE_PAGE_MAILS 128
+#define LIMIT_DESTINATIONS (1u << 16)
+#define LIMIT_DESTINATION_BUCKETS (1u << 14)
+#define LIMIT_CANDIDATES 32           /* addresses of a destination */
+#define LIMIT_DESTINATION_CLIENTS 20  /* connections to one destination */
+#define LIMIT_CLIENTS 4096            /* outbound connections of a worker */
+#define LIMIT_CLIENT_RECIPIENTS 100   /* of one transaction (RFC 5321 4.5.3.1.8) */
+#define LIMIT_CONNECTION_MAILS 500    /* over one outbound connection */
+#define LIMIT_CONNECT_MICROSECONDS 30000000
+#define LIMIT_HANDSHAKE_MICROSECONDS 60000000
+#define LIMIT_IDLE_MICROSECONDS 5000000          /* a kept connection without a mail */
+#define LIMIT_LINGER_MICROSECONDS 5000000        /* for the peer to read a last reply */
+#define LIMIT_DESTINATION_PAUSE_SECONDS 30       /* a dead host or destination is let alone */
+#define LIMIT_DESTINATION_REST_MICROSECONDS 60000000
+#define LIMIT_KNOWN_MICROSECONDS 300000000       /* addresses are asked anew after that */
+#define LIMIT_LOOKUP_TTL_MIN 5                   /* seconds */
+#define LIMIT_RECORD_DELAY_MICROSECONDS 50000    /* a delivery's record waits for company */
+#define LIMIT_SPOOL_PAUSE_MICROSECONDS 1000000   /* after the disk has refused */
+#define LIMIT_SPOOL_FREE (128u << 20)            /* bytes; below, no new mail */
+#define LIMIT_SPOOL_INODES 256
+#define LIMIT_SPOOL_BUSY_SECONDS 10              /* a predecessor may still be ending */
+#define LIMIT_BOUNCE_RECIPIENTS 40               /* named in one notification */
+#define LIMIT_BOUNCE_RETRY_MICROSECONDS 10000000
+#define LIMIT_ACCEPT_PAUSE_MICROSECONDS 100000
+#define LIMIT_HOUSEKEEPING_MICROSECONDS 1000000
+#define MAIL_FEW_RECIPIENTS 2
+#define MAIL_SHORT_TEXT 384
+
 _Static_assert(LIMIT_SIGN_PAYLOAD + 64 < LIMIT_MESSAGE, "a sign request fits a message");
 _Static_assert(LIMIT_CHAIN + LIMIT_DOMAIN + 64 < LIMIT_MESSAGE, "a chain fits a message");
 _Static_assert(LIMIT_REPORT + 64 < LIMIT_MESSAGE, "a report fits a message");
@@ -198,9 +251,11 @@ _Static_assert(LIMIT_LOOKUPS + 2 * LIMIT_LOOKUP_QUERIES + LIMIT_RESOLVER_SOCKETS
                    LIMIT_RESOLVER_EVENTS,
                "each look-up, query and descriptor has its event");
 _Static_assert(LIMIT_HEADER_CAPTURE <= LIMIT_HEADER_BUFFER, "one value fits the buffer");
-_Static_assert(LIMIT_DSN_RECIPIENTS * (3 * LIMIT_ADDRESS + 2 * LIMIT_REASON) + LIMIT_DSN_HEADERS <
+_Static_assert(LIMIT_DSN_RECIPIENTS *
+                           (4 * LIMIT_ADDRESS + 2 * LIMIT_DOMAIN + 3 * LIMIT_REASON + 1024) +
+                       LIMIT_DSN_HEADERS + 16384 <
                    LIMIT_DSN,
-               "a notification of all recipients fits");
+               "a notification of all recipients fits, folded and explained");
 
 _Static_assert(LIMIT_POLICY_IDENTITIES + LIMIT_POLICY_TRUSTS + LIMIT_WORKERS + 16 <= LIMIT_ROLE_ITEMS,
                "all that the keeper is handed at start fits");

@@ -16,7 +16,7 @@ UNIT_keeper_verify := log ipc
 UNITLIBS_keeper_verify := $(LIB_boring)
 UNITOBJS_keeper_verify := tests/unit/certs.c workers/keeper/verify.c workers/keeper/names.c workers/keeper/certificate.c
 UNIT_keeper := policy-compiler policy mime log ipc
-UNITLIBS_keeper := $(LIB_boring) $(LIB_jansson) $(LIB_idn2)
+UNITLIBS_keeper := $(LIB_boring) $(LIB_jansson) $(LIB_idn)
 UNITOBJS_keeper := tests/unit/certs.c $(filter-out workers/keeper/main.c,$(wildcard workers/keeper/*.c))
 # The program itself, with the test as its master, workers and clients.
 UNIT_control := admin counters ipc log

@@ -5,8 +5,8 @@
 #define MGID_KEEPER_GENERATION_H
 
 #include "policy/policy.h"
+#include "workers/keeper/cache.h"
 #include "workers/keeper/pem.h"
-#include "workers/keeper/verify.h"
 
 /* Why something is not usable; "" when it is. */
 struct generation_slot {
@@ -24,6 +24,7 @@ struct generation {
     struct verify_demand *routes; /* by index of the route */
     struct verify_demand *peers;
     struct span *names; /* of all demands */
+    struct cache cache;
 };
 
 /* Takes the policy over, with its mapping when `mapped`. No memory is fatal. */

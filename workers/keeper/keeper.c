@@ -192,6 +192,13 @@ static enum keeper_status verify(const struct keeper *k, struct span flow,
     if (server ? request->subject >= policy_count(p, POLICY_ROUTES) : request->subject != a.flow)
         return refuse(answer, "verdict for a route that does not exist or another flow");
     struct verdict *v = &answer->verdict;
+    struct cache_key key =
+        cache_key(request->purpose, request->subject, request->host, request->chain);
+    const struct verdict *known = cache_find(&a.generation->cache, &key, now);
+    if (known != NULL) {
+        *v = *known;
+        return KEEPER_OK;
+    }
     const char *why = NULL;
     STACK_OF(X509) *list = certificate_chain(request->chain, &why);
     if (list == NULL) {
@@ -204,6 +211,7 @@ static enum keeper_status verify(const struct keeper *k, struct span flow,
     else
         verify_client(a.generation, list, now, v);
     sk_X509_pop_free(list, X509_free);
+    cache_store(&a.generation->cache, &key, v, now);
     return KEEPER_OK;
 }
 
