@@ -1,5 +1,6 @@
 /* One function an operation: nobody else fills a submission entry. */
 #include "engine/ring/ring.h"
+#include <poll.h>
 #include <sys/socket.h>
 
 /* liburing 2.3's io_uring_prep_* functions clear user_data, so the tag is set after them. */
@@ -24,10 +25,10 @@ void ring_receive(struct ring *r, struct ring_tag tag, int fd, const struct ring
     set_tag(sqe, tag);
 }
 
-void ring_receive_message(struct ring *r, struct ring_tag tag, int fd, struct msghdr *h)
+void ring_poll(struct ring *r, struct ring_tag tag, int fd)
 {
     struct io_uring_sqe *sqe = ring_sqe(r);
-    io_uring_prep_recvmsg(sqe, fd, h, MSG_CMSG_CLOEXEC);
+    io_uring_prep_poll_multishot(sqe, fd, POLLIN);
     set_tag(sqe, tag);
 }
 
@@ -38,25 +39,11 @@ void ring_send(struct ring *r, struct ring_tag tag, int fd, const void *p, size_
     set_tag(sqe, tag);
 }
 
-void ring_send_message(struct ring *r, struct ring_tag tag, int fd, const struct msghdr *h)
-{
-    struct io_uring_sqe *sqe = ring_sqe(r);
-    io_uring_prep_sendmsg(sqe, fd, h, MSG_NOSIGNAL | MSG_WAITALL);
-    set_tag(sqe, tag);
-}
-
 void ring_connect(struct ring *r, struct ring_tag tag, int fd, const struct sockaddr *a,
                   socklen_t length)
 {
     struct io_uring_sqe *sqe = ring_sqe(r);
     io_uring_prep_connect(sqe, fd, a, length);
-    set_tag(sqe, tag);
-}
-
-void ring_shutdown(struct ring *r, struct ring_tag tag, int fd)
-{
-    struct io_uring_sqe *sqe = ring_sqe(r);
-    io_uring_prep_shutdown(sqe, fd, SHUT_RDWR);
     set_tag(sqe, tag);
 }
 
@@ -81,5 +68,12 @@ void ring_cancel(struct ring *r, struct ring_tag tag, int fd)
 {
     struct io_uring_sqe *sqe = ring_sqe(r);
     io_uring_prep_cancel_fd(sqe, fd, IORING_ASYNC_CANCEL_ALL);
+    set_tag(sqe, tag);
+}
+
+void ring_cancel_one(struct ring *r, struct ring_tag tag, struct ring_tag victim)
+{
+    struct io_uring_sqe *sqe = ring_sqe(r);
+    io_uring_prep_cancel64(sqe, ring_tag_pack(victim), 0);
     set_tag(sqe, tag);
 }

@@ -92,17 +92,18 @@ void ring_buffers_publish(struct ring_buffers *b);
 void ring_accept(struct ring *r, struct ring_tag tag, int fd); /* multishot */
 /* Multishot, into buffers of the group. */
 void ring_receive(struct ring *r, struct ring_tag tag, int fd, const struct ring_buffers *b);
-void ring_receive_message(struct ring *r, struct ring_tag tag, int fd, struct msghdr *h);
+/* Multishot: completes whenever fd becomes readable. */
+void ring_poll(struct ring *r, struct ring_tag tag, int fd);
 void ring_send(struct ring *r, struct ring_tag tag, int fd, const void *p, size_t n);
-void ring_send_message(struct ring *r, struct ring_tag tag, int fd, const struct msghdr *h);
 void ring_connect(struct ring *r, struct ring_tag tag, int fd, const struct sockaddr *a,
                   socklen_t length);
-void ring_shutdown(struct ring *r, struct ring_tag tag, int fd);
 /* The write is linked to the sync that follows it when `linked`. */
 void ring_write(struct ring *r, struct ring_tag tag, int fd, const struct iovec *iov,
                 unsigned count, uint64_t offset, bool linked);
 void ring_sync(struct ring *r, struct ring_tag tag, int fd);
 /* Cancels every operation on fd; those give -ECANCELED, this one its own completion. */
 void ring_cancel(struct ring *r, struct ring_tag tag, int fd);
+/* Cancels the operation that was given the tag `victim`. */
+void ring_cancel_one(struct ring *r, struct ring_tag tag, struct ring_tag victim);
 
 #endif

@@ -1,0 +1,29 @@
+/*
+ * attempt: one delivery over one client connection, in one or more transactions.
+ */
+#ifndef MGID_ATTEMPT_H
+#define MGID_ATTEMPT_H
+
+#include <stdbool.h>
+
+struct client;
+struct delivery;
+struct worker;
+
+/* Loads the mail and begins the first transaction. False when that can't be: the delivery then was
+ * dealt with, and the client has none. */
+bool attempt_begin(struct worker *w, struct client *c, struct delivery *d);
+
+/* Has the delivery recipients that no transaction of this attempt has named? */
+bool attempt_continues(const struct client *c);
+void attempt_transaction(struct worker *w, struct client *c);
+
+/* The machine's RCPT_RESULT; DELIVERED or FAILED. */
+void attempt_recipient(struct client *c);
+void attempt_settled(struct worker *w, struct client *c, bool delivered);
+
+/* Sends as much of the body as there is room for; sets c->sending while there is more. False:
+ * the stored content can't be read, and the connection must be given up. */
+bool attempt_body(struct worker *w, struct client *c);
+
+#endif

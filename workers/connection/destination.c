@@ -1,0 +1,337 @@
+/* Destinations: finding, resolving, choosing hosts, and when to open a connection. */
+#include "workers/connection/destination.h"
+#include "engine/log/log.h"
+#include "engine/smtp/address.h"
+#include "lookup.h"
+#include "status.h"
+#include "workers/connection/client.h"
+#include "workers/connection/worker.h"
+#include <arpa/inet.h>
+#include <stdio.h>
+
+_Static_assert((LIMIT_DESTINATION_BUCKETS & (LIMIT_DESTINATION_BUCKETS - 1)) == 0, "a mask");
+
+/* ---- by name ---------------------------------------------------------------------------- */
+
+/* Seeded, so that a sender can't choose domains that fall into one bucket. */
+static uint32_t bucket_of(const struct worker *w, const char *route, const char *domain)
+{
+    uint64_t h = w->queue.hash_seed;
+    for (const char *p = route; *p; p++)
+        h = (h ^ (unsigned char)*p) * UINT64_C(0x100000001b3);
+    for (const char *p = domain; *p; p++)
+        h = (h ^ (unsigned char)*p) * UINT64_C(0x100000001b3);
+    h ^= h >> 29;
+    h *= UINT64_C(0xbf58476d1ce4e5b9) ^ (w->queue.hash_seed << 1);
+    return (uint32_t)(h >> 32) & (LIMIT_DESTINATION_BUCKETS - 1);
+}
+
+static void domain_of(struct span recipient, char out[LIMIT_DOMAIN + 1])
+{
+    struct smtp_address a;
+    size_t n = 0;
+    if (smtp_address_parse(recipient, &a) == SMTP_ADDRESS_OK)
+        n = smtp_domain_canonical(span_head(a.domain, LIMIT_DOMAIN), (unsigned char *)out);
+    out[n] = '\0';
+}
+
+/* Unknown routes (a policy may have lost one) count as going by the recipient's domain: harmless,
+ * and right when it comes back as such a route. */
+static bool by_recipient(const struct worker *w, struct span route)
+{
+    const struct generation *g = w->generations.current;
+    if (!g)
+        return true;
+    uint32_t index = policy_find_route(&g->policy, route);
+    return index == POLICY_NONE ||
+           policy_route(&g->policy, index).kind == POLICY_ROUTE_MX_RECIPIENT;
+}
+
+struct destination *destination_for(struct worker *w, struct span route, struct span recipient)
+{
+    char name[LIMIT_NAME + 1];
+    char domain[LIMIT_DOMAIN + 1] = "";
+    route = span_head(route, LIMIT_NAME);
+    memcpy(name, route.p, route.n);
+    name[route.n] = '\0';
+    if (by_recipient(w, route))
+        domain_of(recipient, domain);
+    struct destination **bucket = &w->queue.buckets[bucket_of(w, name, domain)];
+    for (struct destination *d = *bucket; d; d = d->next_in_bucket)
+        if (strcmp(d->route, name) == 0 && strcmp(d->domain, domain) == 0)
+            return d;
+    struct destination *d = pool_get(&w->queue.destinations);
+    if (!d)
+        return NULL;
+    memset(d, 0, offsetof(struct destination, candidates));
+    memcpy(d->route, name, sizeof name);
+    memcpy(d->domain, domain, sizeof domain);
+    d->timer.kind = TIMER_DESTINATION;
+    d->next_in_bucket = *bucket;
+    *bucket = d;
+    return d;
+}
+
+void destination_rest(struct worker *w, struct destination *d)
+{
+    if (d->deliveries == 0 && d->clients == 0 && !timer_armed(&d->timer))
+        (void)timer_arm(&w->timers, &d->timer, w->now + LIMIT_DESTINATION_REST_MICROSECONDS);
+}
+
+void destination_timer(struct worker *w, struct timer *t)
+{
+    struct destination *d = timer_owner(t, struct destination, timer);
+    if (d->deliveries > 0 || d->clients > 0 || d->state == DESTINATION_ASKING)
+        return;
+    struct destination **p = &w->queue.buckets[bucket_of(w, d->route, d->domain)];
+    while (*p != d)
+        p = &(*p)->next_in_bucket;
+    *p = d->next_in_bucket;
+    pool_put(&w->queue.destinations, d);
+}
+
+/* ---- failures --------------------------------------------------------------------------- */
+
+static uint64_t pause_microseconds(const struct worker *w)
+{
+    uint64_t first = w->generations.current->settings.retry_first;
+    uint64_t most = LIMIT_DESTINATION_PAUSE_SECONDS;
+    return (first < most ? first : most) * 1000000;
+}
+
+void destination_failed(struct worker *w, struct destination *d, const char *why, bool permanent,
+                        const char *status)
+{
+    struct delivery_line line = d->ready;
+    struct delivery *one;
+    char reason[LIMIT_REASON];
+    (void)snprintf(reason, sizeof reason, "%s", why);
+    memset(&d->ready, 0, sizeof d->ready);
+    if (!permanent) {
+        memcpy(d->reason, reason, sizeof reason);
+        d->down_until = w->now + pause_microseconds(w);
+    }
+    while ((one = delivery_shift(&line)) != NULL) {
+        struct mail *m = one->mail;
+        one->state = DELIVERY_ACTIVE;
+        for (uint32_t i = 0; i < m->recipient_count; i++) {
+            struct recipient *r = &m->recipients[i];
+            if (r->delivery == one)
+                recipient_note(m, r, permanent ? OUTCOME_FAILED : OUTCOME_DEFERRED, status,
+                               span_str(reason), SPAN_EMPTY, false);
+        }
+        queue_attempted(w, one, span_str(reason));
+    }
+}
+
+struct candidate *destination_candidate(const struct worker *w, struct destination *d)
+{
+    for (uint32_t i = 0; i < d->candidate_count; i++)
+        if (d->candidates[i].bad_until <= w->now)
+            return &d->candidates[i];
+    return NULL;
+}
+
+void destination_candidate_failed(struct worker *w, struct destination *d, struct candidate *c,
+                                  const char *why)
+{
+    c->bad_until = w->now + pause_microseconds(w);
+    (void)snprintf(d->reason, sizeof d->reason, "%s", why);
+    log_begin(LOG_NOTICE, "host failed");
+    log_text("route", d->route);
+    log_text("host", c->host);
+    log_text("reason", why);
+    log_end();
+}
+
+/* ---- names ------------------------------------------------------------------------------ */
+
+static uint64_t destination_id(struct worker *w, const struct destination *d)
+{
+    uint32_t index = pool_index(&w->queue.destinations, d);
+    return (uint64_t)pool_generation(&w->queue.destinations, index) << 32 | index;
+}
+
+static void add_candidate(struct destination *d, struct span host, uint8_t family,
+                          const unsigned char *octets, uint16_t port)
+{
+    if (d->candidate_count == LIMIT_CANDIDATES)
+        return;
+    struct candidate *c = &d->candidates[d->candidate_count++];
+    memset(c, 0, sizeof *c);
+    host = span_head(host, LIMIT_DOMAIN);
+    memcpy(c->host, host.p, host.n);
+    if (family == 4) {
+        c->address.v4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port)};
+        memcpy(&c->address.v4.sin_addr, octets, 4);
+    } else {
+        c->address.v6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(port)};
+        memcpy(&c->address.v6.sin6_addr, octets, 16);
+    }
+}
+
+static void known(struct worker *w, struct destination *d)
+{
+    d->state = DESTINATION_KNOWN;
+    if (d->candidate_count == 0)
+        destination_failed(w, d, d->reason, false, "4.4.3");
+    destination_run(w, d);
+}
+
+/* Asks for the next host of a route with hosts; those given as addresses need no question. */
+static void ask_hosts(struct worker *w, struct destination *d, const struct policy *p)
+{
+    struct policy_route route = policy_route(p, d->route_index);
+    for (; d->asking_host < route.hosts.count; d->asking_host++) {
+        struct policy_host h = policy_route_host(p, d->route_index, d->asking_host);
+        if (h.address.family != 0) {
+            add_candidate(d, h.name, h.address.family, h.address.bytes, h.port);
+            continue;
+        }
+        if (resolver_ask(w, destination_id(w, d), LOOKUP_HOST, h.name))
+            return;
+        (void)snprintf(d->reason, sizeof d->reason, "the resolver is not there");
+    }
+    known(w, d);
+}
+
+static void ask(struct worker *w, struct destination *d)
+{
+    struct generation *g = w->generations.current;
+    d->route_index = policy_find_route(&g->policy, span_str(d->route));
+    d->generation = g->number;
+    if (d->route_index == POLICY_NONE) {
+        char why[LIMIT_NAME + 64];
+        (void)snprintf(why, sizeof why, "the policy has no route \"%s\" any more", d->route);
+        destination_failed(w, d, why, false, "4.3.5");
+        return;
+    }
+    struct policy_route route = policy_route(&g->policy, d->route_index);
+    d->state = DESTINATION_ASKING;
+    d->candidate_count = 0;
+    d->asking_host = 0;
+    d->known_until = w->now + LIMIT_KNOWN_MICROSECONDS;
+    if (route.kind == POLICY_ROUTE_HOSTS) {
+        ask_hosts(w, d, &g->policy);
+        return;
+    }
+    struct span name = route.kind == POLICY_ROUTE_MX ? route.mx : span_str(d->domain);
+    if (!resolver_ask(w, destination_id(w, d), LOOKUP_MX, name)) {
+        d->state = DESTINATION_UNKNOWN;
+        destination_failed(w, d, "the resolver is not there", false, "4.4.3");
+    }
+}
+
+static const char *permanent_status(unsigned status)
+{
+    return status == LOOKUP_NULL_MX ? "5.1.10" : status == LOOKUP_NO_ADDRESS ? "5.4.4" : "5.1.2";
+}
+
+static void take_hosts(struct destination *d, struct span hosts, uint16_t port)
+{
+    struct msg_reader r = {.in = hosts};
+    struct lookup_host host;
+    while (lookup_next_host(&r, &host))
+        for (unsigned i = 0; i < host.count; i++)
+            add_candidate(d, host.name, host.addresses[i].family, host.addresses[i].octets, port);
+}
+
+void destination_found(struct worker *w, const struct msg_lookup_result *r)
+{
+    struct destination *d =
+        pool_find(&w->queue.destinations, (uint32_t)r->id, (uint32_t)(r->id >> 32));
+    struct generation *g = w->generations.current;
+    if (!d || d->state != DESTINATION_ASKING)
+        return;
+    if (d->generation != g->number) { /* the policy has changed meanwhile: ask by the new one */
+        ask(w, d);
+        return;
+    }
+    struct policy_route route = policy_route(&g->policy, d->route_index);
+    bool hosts = route.kind == POLICY_ROUTE_HOSTS;
+    uint16_t port = route.port;
+    if (hosts)
+        port = policy_route_host(&g->policy, d->route_index, d->asking_host).port;
+    uint64_t ttl = r->ttl > LIMIT_LOOKUP_TTL_MIN ? r->ttl : LIMIT_LOOKUP_TTL_MIN;
+    if (d->known_until > w->now + ttl * 1000000)
+        d->known_until = w->now + ttl * 1000000;
+    if (r->status == LOOKUP_OK) {
+        take_hosts(d, r->hosts, port);
+    } else {
+        struct span why = span_head(r->reason, sizeof d->reason - 1);
+        memcpy(d->reason, why.p, why.n);
+        d->reason[why.n] = '\0';
+        counter_add(w->counters, COUNTER_lookup_failures, 1);
+    }
+    if (hosts) {
+        d->asking_host++;
+        ask_hosts(w, d, &g->policy);
+    } else if (r->status != LOOKUP_OK && lookup_permanent(r->status) &&
+               route.kind == POLICY_ROUTE_MX_RECIPIENT) {
+        d->state = DESTINATION_UNKNOWN;
+        destination_failed(w, d, d->reason, true, permanent_status(r->status));
+        destination_rest(w, d);
+    } else {
+        known(w, d);
+    }
+}
+
+void destination_resolver_gone(struct worker *w)
+{
+    for (uint32_t i = 0; i < w->queue.destinations.fresh; i++) {
+        struct destination *d = pool_at(&w->queue.destinations, i);
+        if (!d || d->state != DESTINATION_ASKING)
+            continue;
+        d->state = DESTINATION_UNKNOWN;
+        destination_failed(w, d, "the resolver has ended while it was asked", false, "4.4.3");
+    }
+}
+
+/* ---- running ---------------------------------------------------------------------------- */
+
+static bool is_known(const struct worker *w, const struct destination *d)
+{
+    return d->state == DESTINATION_KNOWN && w->now < d->known_until && d->candidate_count > 0 &&
+           d->generation == w->generations.current->number;
+}
+
+/* One step; false when there is nothing (more) to do now. */
+static bool step(struct worker *w, struct destination *d)
+{
+    if (d->ready.count == 0 || w->draining || !w->generations.current)
+        return false;
+    if (d->idle) {
+        client_next_mail(w, d->idle);
+        return true;
+    }
+    if (d->starting >= d->ready.count || d->clients >= LIMIT_DESTINATION_CLIENTS ||
+        d->state == DESTINATION_ASKING)
+        return false;
+    if (w->now < d->down_until) {
+        if (d->clients > 0) /* another connection still works: let it serve */
+            return false;
+        destination_failed(w, d, d->reason, false, "4.4.1");
+        return false;
+    }
+    if (!is_known(w, d)) {
+        ask(w, d);
+        return d->state == DESTINATION_KNOWN;
+    }
+    if (!destination_candidate(w, d)) {
+        if (d->clients == 0)
+            destination_failed(w, d, d->reason, false, "4.4.1");
+        return false;
+    }
+    return client_open(w, d);
+}
+
+void destination_run(struct worker *w, struct destination *d)
+{
+    if (d->running) /* called from within one of its own steps: that goes on */
+        return;
+    d->running = true;
+    for (unsigned i = 0; i <= LIMIT_DESTINATION_CLIENTS && step(w, d); i++)
+        ;
+    d->running = false;
+    destination_rest(w, d);
+}

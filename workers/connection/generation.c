@@ -1,0 +1,182 @@
+/* Policies by generation: adding, completing with certificate chains, releasing. */
+#include "workers/connection/generation.h"
+#include "engine/log/log.h"
+#include "status.h"
+#include "workers/connection/worker.h"
+#include <unistd.h>
+
+_Static_assert(LIMIT_POLICY_IDENTITIES <= 64, "identities are bits of `wanted`");
+
+static void free_generation(struct generation *g)
+{
+    tls_context_free(g->server);
+    tls_context_free(g->plain_client);
+    for (size_t i = 0; i < LIMIT_POLICY_IDENTITIES; i++)
+        tls_context_free(g->clients[i]);
+    policy_unmap(&g->policy);
+    memset(g, 0, sizeof *g);
+}
+
+struct generation *generation_hold(struct generation *g)
+{
+    g->users++;
+    return g;
+}
+
+void generation_release(struct worker *w, struct generation *g)
+{
+    BUG_ON(g->users == 0);
+    g->users--;
+    if (g->users == 0 && g != w->generations.current && g->ready)
+        free_generation(g);
+}
+
+struct generation *generation_find(struct worker *w, uint32_t number)
+{
+    for (size_t i = 0; i < LIMIT_GENERATIONS; i++)
+        if (w->generations.slots[i].used && w->generations.slots[i].number == number)
+            return &w->generations.slots[i];
+    return NULL;
+}
+
+/* A free slot; an image that never became ready gives way to a newer one. */
+static struct generation *free_slot(struct worker *w)
+{
+    for (size_t i = 0; i < LIMIT_GENERATIONS; i++)
+        if (!w->generations.slots[i].used)
+            return &w->generations.slots[i];
+    for (size_t i = 0; i < LIMIT_GENERATIONS; i++) {
+        struct generation *g = &w->generations.slots[i];
+        if (!g->ready && g->users == 0) {
+            free_generation(g);
+            return g;
+        }
+    }
+    return NULL;
+}
+
+static uint64_t identities_of_flow(const struct generation *g)
+{
+    uint64_t mask = 0;
+    uint32_t n = policy_count(&g->policy, POLICY_IDENTITIES);
+    for (uint32_t i = 0; i < n; i++)
+        if (policy_identity_allowed(&g->policy, g->flow, i, TLS_AS_SERVER) ||
+            policy_identity_allowed(&g->policy, g->flow, i, TLS_AS_CLIENT))
+            mask |= UINT64_C(1) << i;
+    return mask;
+}
+
+static void become_current(struct worker *w, struct generation *g)
+{
+    struct generation *old = w->generations.current;
+    g->ready = true;
+    g->smtp_clear = (struct smtp_server_config){
+        .hostname = g->settings.hostname,
+        .max_size = g->settings.message_size,
+        .max_errors = LIMIT_SESSION_ERRORS,
+        .offer_starttls = g->server != NULL,
+    };
+    w->generations.current = g;
+    if (old && old != g && old->users == 0)
+        free_generation(old);
+    log_begin(LOG_INFO, "policy in use");
+    log_number("generation", g->number);
+    log_end();
+    worker_policy_changed(w);
+}
+
+bool generation_add(struct worker *w, int fd, uint32_t number)
+{
+    char reason[LIMIT_REASON];
+    struct generation *g = free_slot(w);
+    if (!g) {
+        (void)close(fd);
+        log_line(LOG_ERROR, "policy not taken",
+                 "%d older generations are still used by open transactions", LIMIT_GENERATIONS);
+        return true;
+    }
+    bool ok = policy_map(&g->policy, fd, reason);
+    (void)close(fd);
+    if (!ok) {
+        log_line(LOG_ERROR, "policy not taken", "%s", reason);
+        return false;
+    }
+    g->flow = policy_find_flow(&g->policy, span_str(w->flow));
+    if (g->flow == POLICY_NONE) {
+        log_line(LOG_NOTICE, "policy not taken", "it has no flow %s any more", w->flow);
+        policy_unmap(&g->policy);
+        return true;
+    }
+    g->used = true;
+    g->number = number;
+    g->settings = policy_settings(&g->policy);
+    g->flow_settings = policy_flow(&g->policy, g->flow);
+    g->wanted = identities_of_flow(g);
+    g->plain_client = tls_context_client(SPAN_EMPTY, reason);
+    if (!g->plain_client) {
+        log_line(LOG_ERROR, "policy not taken", "TLS: %s", reason);
+        free_generation(g);
+        return false;
+    }
+    if (g->wanted == 0)
+        become_current(w, g);
+    return true;
+}
+
+/* The id of a chain request: generation and identity. */
+static uint64_t chain_id(const struct generation *g, uint32_t identity)
+{
+    return (uint64_t)g->number << 32 | identity;
+}
+
+void generation_ask_chains(struct worker *w)
+{
+    for (size_t i = 0; i < LIMIT_GENERATIONS; i++) {
+        struct generation *g = &w->generations.slots[i];
+        if (!g->used || g->ready)
+            continue;
+        for (uint32_t n = 0; n < LIMIT_POLICY_IDENTITIES; n++)
+            if (g->wanted >> n & 1)
+                keeper_ask_chain(w, chain_id(g, n), g->number, (uint16_t)n);
+    }
+}
+
+static bool make_contexts(struct generation *g, uint32_t identity, struct span chain, char *reason)
+{
+    static const enum tls_ask asks[] = {
+        [POLICY_CERTIFICATE_NO] = TLS_ASK_NOTHING,
+        [POLICY_CERTIFICATE_ASK] = TLS_ASK,
+        [POLICY_CERTIFICATE_REQUIRE] = TLS_ASK, /* refused at MAIL, with a reply that says why */
+    };
+    if (g->flow_settings.identity == identity) {
+        g->server = tls_context_server(chain, asks[g->flow_settings.client_certificate], reason);
+        if (!g->server)
+            return false;
+    }
+    if (policy_identity_allowed(&g->policy, g->flow, identity, TLS_AS_CLIENT)) {
+        g->clients[identity] = tls_context_client(chain, reason);
+        if (!g->clients[identity])
+            return false;
+    }
+    return true;
+}
+
+void generation_chain(struct worker *w, uint64_t id, bool ok, struct span chain)
+{
+    struct generation *g = generation_find(w, (uint32_t)(id >> 32));
+    uint32_t identity = (uint32_t)id;
+    char reason[LIMIT_REASON] = "the keeper has no such chain";
+    if (!g || g->ready || identity >= LIMIT_POLICY_IDENTITIES || !(g->wanted >> identity & 1))
+        return;
+    if (!ok || !make_contexts(g, identity, chain, reason)) {
+        log_begin(LOG_ERROR, "identity unusable");
+        log_number("generation", g->number);
+        log_span("identity", policy_identity(&g->policy, identity).name);
+        log_text("reason", reason);
+        log_end();
+        return;
+    }
+    g->wanted &= ~(UINT64_C(1) << identity);
+    if (g->wanted == 0)
+        become_current(w, g);
+}

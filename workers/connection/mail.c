@@ -1,0 +1,130 @@
+/* A mail's memory: envelope and content. */
+#include "workers/connection/mail.h"
+#include "status.h"
+#include "workers/connection/worker.h"
+#include <errno.h>
+#include <stdlib.h>
+
+struct mail *mail_new(struct worker *w)
+{
+    struct mail *m = pool_get(&w->queue.mails);
+    if (!m)
+        return NULL;
+    memset(m, 0, offsetof(struct mail, few));
+    m->recipients = m->few;
+    m->recipient_capacity = MAIL_FEW_RECIPIENTS;
+    m->text = m->short_text;
+    m->text_capacity = sizeof m->short_text;
+    return m;
+}
+
+void mail_free(struct worker *w, struct mail *m)
+{
+    BUG_ON(m->holders > 0);
+    chain_free(&w->chunks, &m->content);
+    if (m->recipients != m->few)
+        free(m->recipients);
+    if (m->text != m->short_text)
+        free(m->text);
+    pool_put(&w->queue.mails, m);
+}
+
+/* Moves an array that lies in the mail, or grows one that does not. */
+static void *grow(void *old, const void *inside, size_t used, size_t wanted)
+{
+    if (old != inside)
+        return realloc(old, wanted);
+    void *p = malloc(wanted);
+    if (p)
+        memcpy(p, old, used);
+    return p;
+}
+
+bool mail_put(struct mail *m, struct span bytes, struct mail_text *out)
+{
+    if (bytes.n > LIMIT_MAIL_TEXT - m->text_used)
+        return false;
+    uint32_t needed = m->text_used + (uint32_t)bytes.n;
+    if (needed > m->text_capacity) {
+        uint32_t capacity = 2 * needed < LIMIT_MAIL_TEXT ? 2 * needed : LIMIT_MAIL_TEXT;
+        char *p = grow(m->text, m->short_text, m->text_used, capacity);
+        if (!p)
+            return false;
+        m->text = p;
+        m->text_capacity = capacity;
+    }
+    if (bytes.n > 0)
+        memcpy(m->text + m->text_used, bytes.p, bytes.n);
+    *out = (struct mail_text){.offset = m->text_used, .length = (uint32_t)bytes.n};
+    m->text_used = needed;
+    return true;
+}
+
+struct recipient *mail_add_recipient(struct mail *m)
+{
+    if (m->recipient_count == m->recipient_capacity) {
+        uint32_t capacity = 2 * m->recipient_capacity;
+        struct recipient *p =
+            grow(m->recipients, m->few, m->recipient_count * sizeof *p, capacity * sizeof *p);
+        if (!p)
+            return NULL;
+        m->recipients = p;
+        m->recipient_capacity = capacity;
+    }
+    struct recipient *r = &m->recipients[m->recipient_count++];
+    memset(r, 0, sizeof *r);
+    return r;
+}
+
+void mail_log(const struct mail *m, enum log_level level, const char *event)
+{
+    char id[QUEUE_ID_TEXT + 1];
+    queue_id_format(m->id, id);
+    log_begin(level, event);
+    log_text("id", id);
+}
+
+void mail_forget_content(struct worker *w, struct mail *m)
+{
+    if (spool_stored(&m->ref))
+        chain_free(&w->chunks, &m->content);
+}
+
+int mail_load(struct worker *w, struct mail *m)
+{
+    struct spool_mail stored;
+    if (m->content.length > 0 || (m->flags & MAIL_LARGE))
+        return 0;
+    if (worker_short_of_memory(w))
+        return -ENOBUFS;
+    enum spool_status status = spool_load(w->spool, &m->ref, &stored);
+    if (status != SPOOL_OK)
+        return status == SPOOL_CORRUPT ? -EBADMSG : -EIO;
+    for (unsigned i = 0; i < stored.body_count; i++) {
+        if (!chain_append(&w->chunks, &m->content,
+                          span_of(stored.body[i].iov_base, stored.body[i].iov_len))) {
+            chain_free(&w->chunks, &m->content);
+            return -ENOBUFS;
+        }
+    }
+    return 0;
+}
+
+int mail_piece(struct worker *w, struct mail *m, uint64_t offset, struct span *piece)
+{
+    struct iovec iov;
+    *piece = SPAN_EMPTY;
+    if (offset >= m->size)
+        return 0;
+    if (m->flags & MAIL_LARGE) {
+        ssize_t n = spool_read(w->spool, &m->ref, offset, w->read_buffer, sizeof w->read_buffer);
+        if (n < 0)
+            return (int)n;
+        *piece = span_of(w->read_buffer, (size_t)n);
+        return n == 0 ? -EIO : 0;
+    }
+    if (chain_iovecs(&m->content, offset, &iov, 1) == 0)
+        return -EIO;
+    *piece = span_of(iov.iov_base, iov.iov_len);
+    return 0;
+}

@@ -1,0 +1,116 @@
+/*
+ * mail: a mail that the worker has accepted or is about to accept, in memory.
+ *
+ * Its envelope is one block of text (`text`) that everything else points into by offset, and an
+ * array of recipients; both lie in the mail itself while they are small, so that an ordinary mail
+ * costs no allocation. Its content lies in chunks while it is fresh, and in the spool always
+ * once it was committed: when memory is short the chunks are given back and read again later.
+ */
+#ifndef MGID_MAIL_H
+#define MGID_MAIL_H
+
+#include "engine/pool/chunk.h"
+#include "engine/spool/spool.h"
+#include "engine/log/log.h"
+#include "recipient_state.h"
+
+struct worker;
+struct delivery;
+struct transaction;
+
+/* A piece of the mail's text. */
+struct mail_text {
+    uint32_t offset;
+    uint32_t length;
+};
+
+struct recipient {
+    struct mail_text address;
+    struct mail_text route;    /* name; empty while the rules have not decided */
+    struct mail_text rule;     /* name of the rule that decided */
+    struct mail_text reply;    /* why it is not delivered: the last reply or our own words */
+    struct mail_text relay;    /* who said so */
+    struct delivery *delivery; /* NULL in a final state */
+    uint8_t state;             /* enum recipient_state */
+    uint8_t outcome;           /* enum recipient_outcome: of the attempt under way */
+    bool undecided;            /* the rules need the headers */
+    bool remote;               /* reply is the next hop's */
+    char status[12];           /* enhanced status of a failure */
+};
+
+/* What an attempt came to. */
+enum recipient_outcome {
+    OUTCOME_NONE, /* nothing was said of this recipient */
+    OUTCOME_DELIVERED,
+    OUTCOME_FAILED,
+    OUTCOME_REPORTED, /* failed, and named in a notification under way */
+    OUTCOME_DEFERRED,
+};
+
+enum mail_flag {
+    MAIL_EIGHT_BIT = 1 << 0,
+    MAIL_DOT_LINES = 1 << 1, /* dots must be stuffed */
+    MAIL_LARGE = 1 << 2,     /* content in a file of its own */
+    MAIL_BOUNCE = 1 << 3,    /* a notification that we made */
+};
+
+struct mail {
+    uint64_t id;
+    int64_t arrival; /* microseconds since 1970 */
+    int64_t expires; /* seconds since 1970 */
+    uint64_t size;   /* of the content, with the fields that we added */
+    uint32_t flags;
+    uint32_t open;    /* recipients not in a final state */
+    uint32_t holders; /* deliveries, and a commit under way */
+    uint32_t recipient_count;
+    uint32_t recipient_capacity;
+    uint32_t text_used;
+    uint32_t text_capacity;
+    struct mail_text sender;
+    struct mail_text helo;
+    struct mail_text client; /* its address, for people */
+    struct mail_text tls;    /* "TLSv1.3 … verified" or "" */
+    struct recipient *recipients;
+    char *text;
+    struct chunk_chain content; /* empty when it must be read from the spool */
+    struct spool_ref ref;
+    uint32_t body_crc;               /* MAIL_LARGE */
+    struct transaction *transaction; /* being committed for it … */
+    struct delivery *bounced;        /* … or, a notification, for that delivery's failures */
+    struct mail *next_waiting;       /* in the commit's waiting list */
+    struct recipient few[MAIL_FEW_RECIPIENTS];
+    char short_text[MAIL_SHORT_TEXT];
+};
+
+/* A mail without recipients, or NULL when the queue is full. */
+struct mail *mail_new(struct worker *w);
+
+/* Gives everything back. */
+void mail_free(struct worker *w, struct mail *m);
+
+/* Copies bytes into the mail's text. False: no memory, or over LIMIT_MAIL_TEXT. */
+bool mail_put(struct mail *m, struct span bytes, struct mail_text *out);
+
+/* NULL: no memory. */
+struct recipient *mail_add_recipient(struct mail *m);
+
+static inline struct span mail_span(const struct mail *m, struct mail_text t)
+{
+    return span_of(m->text + t.offset, t.length);
+}
+
+/* For the log: begins an event that names the mail. */
+void mail_log(const struct mail *m, enum log_level level, const char *event);
+
+/* Gives the content's memory back, where the spool has it. */
+void mail_forget_content(struct worker *w, struct mail *m);
+
+/* Loads the content of a committed mail into chunks, unless it is there or MAIL_LARGE. Returns 0,
+ * or -errno: -ENOBUFS for now, -EIO or -EBADMSG when the spool can't give it. */
+int mail_load(struct worker *w, struct mail *m);
+
+/* The content from `offset` on: a piece, empty at the end. Valid until the next call (large) or
+ * as long as the content is in memory. 0 or -errno. mail_load comes first. */
+int mail_piece(struct worker *w, struct mail *m, uint64_t offset, struct span *piece);
+
+#endif

@@ -1,0 +1,498 @@
+/* The inbound session: events of the server machine become acts, and acts become replies. */
+#include "workers/connection/session.h"
+#include "engine/log/log.h"
+#include "status.h"
+#include "workers/connection/transaction.h"
+#include "workers/connection/worker.h"
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static const struct stream_owner session_owner;
+
+/* ---- replies ---------------------------------------------------------------------------- */
+
+/* Replies are built in the worker's scratch buffer and then go to the stream in one piece. */
+static struct smtp_out replies(struct worker *w, const struct session *s)
+{
+    size_t room = stream_room(s->stream);
+    return (struct smtp_out){.p = w->scratch,
+                             .capacity = room < sizeof w->scratch ? room : sizeof w->scratch};
+}
+
+/* False when the stream can take nothing any more; it then was closed. */
+static bool session_send(struct worker *w, struct session *s, struct smtp_out *out)
+{
+    bool ok = out->n == 0 || stream_write(w, s->stream, span_of(out->p, out->n));
+    out->n = 0;
+    return ok;
+}
+
+static void reject(struct session *s, struct smtp_out *out, const struct transaction_reply *r)
+{
+    smtp_server_reject(&s->smtp, out, r->code, r->enhanced, span_str(r->text));
+}
+
+/* ---- what a Received field and the log say of TLS -------------------------------------------- */
+
+void session_certificate_text(const struct session *s, char *out, size_t capacity)
+{
+    const struct stream_verdict *v = &s->stream->tls->verdict;
+    struct tls_description d = tls_describe(&s->stream->tls->connection);
+    if (!d.asked)
+        (void)snprintf(out, capacity, "not asked");
+    else if (!v->answered)
+        (void)snprintf(out, capacity, "none");
+    else if (v->verified)
+        (void)snprintf(out, capacity, "verified, %s", v->subject);
+    else
+        (void)snprintf(out, capacity, "not verified, %s", v->reason);
+}
+
+void session_tls_text(const struct session *s, char *out, size_t capacity)
+{
+    char certificate[LIMIT_VERDICT_TEXT + 32];
+    struct tls_description d = tls_describe(&s->stream->tls->connection);
+    session_certificate_text(s, certificate, sizeof certificate);
+    (void)snprintf(out, capacity, "%s %s; client certificate %s", d.version, d.cipher, certificate);
+}
+
+/* ---- beginning and end ------------------------------------------------------------------ */
+
+static void take_line_back(struct session *s, struct worker *w)
+{
+    struct smtp_line *line = smtp_server_detach(&s->smtp);
+    if (line)
+        pool_put(&w->lines, line);
+}
+
+static void session_free(struct worker *w, struct session *s)
+{
+    if (s->transaction && s->committing) {
+        s->transaction->session = NULL; /* the mail may get its 250 on disk, with nobody to hear */
+    } else if (s->transaction) {
+        transaction_abort(w, s->transaction);
+    }
+    if (s->smtp.line)
+        pool_put(&w->lines, s->smtp.line);
+    generation_release(w, s->generation);
+    w->sessions_open--;
+    counter_sub(w->counters, COUNTER_sessions_open, 1);
+    pool_put(&w->sessions, s);
+}
+
+static void log_disconnect(const struct session *s, const char *why)
+{
+    log_begin(LOG_DEBUG, "disconnected");
+    log_text("client", s->client_text);
+    log_text("reason", why);
+    log_number("mails", s->smtp.mails);
+    log_number("errors", s->smtp.errors);
+    log_end();
+}
+
+static void session_finish(struct worker *w, struct session *s, const char *why, bool linger)
+{
+    struct stream *stream = s->stream;
+    log_disconnect(s, why);
+    session_free(w, s);
+    stream_finish(w, stream, linger);
+}
+
+static void session_drop(struct worker *w, struct session *s, const char *why)
+{
+    struct stream *stream = s->stream;
+    log_disconnect(s, why);
+    session_free(w, s);
+    stream_close(w, stream);
+}
+
+static void name_client(struct session *s, const union stream_address *a)
+{
+    char text[INET6_ADDRSTRLEN] = "?";
+    s->client = (struct policy_address){0};
+    if (a->any.sa_family == AF_INET) {
+        s->client.family = 4;
+        memcpy(s->client.bytes, &a->v4.sin_addr, 4);
+        (void)inet_ntop(AF_INET, &a->v4.sin_addr, text, sizeof text);
+    } else if (a->any.sa_family == AF_INET6) {
+        static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
+        const unsigned char *b = a->v6.sin6_addr.s6_addr;
+        bool v4 = memcmp(b, mapped, sizeof mapped) == 0;
+        s->client.family = v4 ? 4 : 6;
+        memcpy(s->client.bytes, v4 ? b + 12 : b, v4 ? 4 : 16);
+        (void)inet_ntop(v4 ? AF_INET : AF_INET6, s->client.bytes, text, sizeof text);
+    }
+    (void)snprintf(s->client_text, sizeof s->client_text, "%s", text);
+}
+
+void session_refuse(struct worker *w, int fd, const char *why)
+{
+    static const char reply[] = "421 4.3.2 Too busy, try again later\r\n";
+    (void)send(fd, reply, sizeof reply - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    (void)close(fd);
+    counter_add(w->counters, COUNTER_sessions_refused, 1);
+    log_line(LOG_NOTICE, "session refused", "%s", why);
+}
+
+void session_begin(struct worker *w, int fd)
+{
+    union stream_address address = {0};
+    socklen_t length = sizeof address;
+    struct session *s = NULL;
+    counter_add(w->counters, COUNTER_sessions_accepted, 1);
+    if (w->sessions_open < w->generations.current->settings.sessions)
+        s = pool_get(&w->sessions);
+    if (!s) {
+        session_refuse(w, fd, "as many sessions are open as the policy allows");
+        return;
+    }
+    memset(s, 0, sizeof *s);
+    s->stream = stream_accept(w, fd, &session_owner, s);
+    if (!s->stream) {
+        pool_put(&w->sessions, s);
+        session_refuse(w, fd, "no stream is free");
+        return;
+    }
+    (void)getpeername(fd, &address.any, &length);
+    name_client(s, &address);
+    s->generation = generation_hold(w->generations.current);
+    s->peers = policy_peers_met(&s->generation->policy, &s->client, 0);
+    w->sessions_open++;
+    counter_add(w->counters, COUNTER_sessions_open, 1);
+    smtp_server_begin(&s->smtp, &s->generation->smtp_clear);
+    struct smtp_out out = replies(w, s);
+    smtp_server_greet(&s->smtp, &out);
+    stream_deadline(w, s->stream, TIMEOUT_SMTP_SERVER * UINT64_C(1000000));
+    if (!session_send(w, s, &out)) {
+        session_drop(w, s, "no memory");
+        return;
+    }
+    stream_flush(w, s->stream);
+}
+
+/* ---- the policy of the session ---------------------------------------------------------- */
+
+static bool between_mails(const struct session *s)
+{
+    return !s->transaction && !s->smtp.due && !(s->stream->tls && s->stream->tls->handshaking);
+}
+
+static void take_current_policy(struct worker *w, struct session *s)
+{
+    if (s->generation == w->generations.current || !between_mails(s))
+        return;
+    generation_release(w, s->generation);
+    s->generation = generation_hold(w->generations.current);
+    s->smtp.config = &s->generation->smtp_clear;
+    /* Who a client is by its certificate was told by the old policy's numbers: by its address
+     * alone until it comes again, unless the keeper is asked anew by a new session. */
+    s->peers = policy_peers_met(&s->generation->policy, &s->client, 0);
+}
+
+void session_policy_changed(struct worker *w)
+{
+    for (uint32_t i = 0; i < w->sessions.fresh; i++) {
+        struct session *s = pool_at(&w->sessions, i);
+        if (s && !s->stream->tls)
+            take_current_policy(w, s);
+    }
+}
+
+void session_drain(struct worker *w)
+{
+    for (uint32_t i = 0; i < w->sessions.fresh; i++) {
+        struct session *s = pool_at(&w->sessions, i);
+        if (!s || !between_mails(s))
+            continue;
+        struct smtp_out out = replies(w, s);
+        if (out.capacity >= LIMIT_SMTP_OUT) {
+            smtp_server_close(&s->smtp, &out, "4.3.2", SPAN_LIT("Service shutting down"));
+            (void)session_send(w, s, &out);
+        }
+        session_finish(w, s, "draining", true);
+    }
+}
+
+/* ---- events ----------------------------------------------------------------------------- */
+
+enum step { STEP_ON, STEP_STOP, STEP_GONE };
+
+static enum step on_flush(struct worker *w, struct session *s, struct smtp_out *out)
+{
+    if (!session_send(w, s, out)) {
+        session_drop(w, s, "no memory");
+        return STEP_GONE;
+    }
+    *out = replies(w, s);
+    if (out->capacity >= LIMIT_SMTP_OUT)
+        return STEP_ON;
+    stream_pause(s->stream); /* until the client has read its replies */
+    return STEP_STOP;
+}
+
+static enum step on_need_line(struct worker *w, struct session *s, struct smtp_out *out)
+{
+    struct smtp_line *line = pool_get(&w->lines);
+    if (line)
+        smtp_server_attach(&s->smtp, line);
+    else
+        smtp_server_close(&s->smtp, out, "4.3.2", SPAN_LIT("Too busy, try again later"));
+    return STEP_ON;
+}
+
+static void on_ehlo(struct worker *w, struct session *s)
+{
+    if (s->transaction) {
+        transaction_abort(w, s->transaction);
+        s->transaction = NULL;
+    }
+    struct span name = span_head(s->smtp.name, sizeof s->helo);
+    memcpy(s->helo, name.p, name.n);
+    s->helo_length = (uint16_t)name.n;
+}
+
+static enum step on_starttls(struct worker *w, struct session *s, struct smtp_out *out)
+{
+    struct generation *g = s->generation;
+    if (!g->server || w->links.link[LINK_KEEPER].fd < 0) {
+        smtp_server_reject(&s->smtp, out, 454, "4.7.0", SPAN_LIT("TLS not available now"));
+        return STEP_ON;
+    }
+    smtp_server_accept(&s->smtp, out);
+    if (!session_send(w, s, out) ||
+        !stream_start_tls(w, s->stream, g->server, true, g->number, (uint16_t)g->flow,
+                          (uint16_t)g->flow_settings.identity, SPAN_EMPTY, false)) {
+        session_drop(w, s, "no memory for TLS");
+        return STEP_GONE;
+    }
+    take_line_back(s, w);
+    stream_flush(w, s->stream);
+    return STEP_STOP;
+}
+
+static void on_mail(struct worker *w, struct session *s, struct smtp_out *out)
+{
+    struct transaction_reply reply = {0};
+    s->transaction = transaction_begin(w, s, &reply);
+    if (s->transaction)
+        smtp_server_accept(&s->smtp, out);
+    else
+        reject(s, out, &reply);
+}
+
+static void on_recipient(struct worker *w, struct session *s, struct smtp_out *out)
+{
+    struct transaction_reply reply = {0};
+    bool ok = transaction_recipient(w, s->transaction, s->smtp.address.whole, &reply);
+    counter_add(w->counters, ok ? COUNTER_recipients_accepted : COUNTER_recipients_rejected, 1);
+    if (ok)
+        smtp_server_accept(&s->smtp, out);
+    else
+        reject(s, out, &reply);
+}
+
+static void on_data(struct worker *w, struct session *s, struct smtp_out *out)
+{
+    struct transaction_reply reply = {0};
+    if (transaction_data(w, s->transaction, &reply)) {
+        smtp_server_accept(&s->smtp, out);
+        return;
+    }
+    reject(s, out, &reply);
+    transaction_abort(w, s->transaction);
+    s->transaction = NULL;
+}
+
+static enum step on_body(struct worker *w, struct session *s)
+{
+    counter_add(w->counters, COUNTER_bytes_in, s->smtp.body.n);
+    if (transaction_body(w, s->transaction, s->smtp.body))
+        return STEP_ON;
+    stream_pause(s->stream); /* resumed when the file has caught up */
+    return STEP_STOP;
+}
+
+static enum step on_end_of_data(struct worker *w, struct session *s, struct smtp_out *out)
+{
+    struct transaction_reply reply = {0};
+    if (transaction_end(w, s->transaction, s->smtp.defects, &reply)) {
+        s->committing = true;
+        stream_pause(s->stream);
+        return STEP_STOP;
+    }
+    reject(s, out, &reply);
+    counter_add(w->counters, reply.code >= 500 ? COUNTER_mails_rejected : COUNTER_mails_deferred_in,
+                1);
+    transaction_abort(w, s->transaction);
+    s->transaction = NULL;
+    return STEP_ON;
+}
+
+static void on_rset(struct worker *w, struct session *s)
+{
+    if (s->transaction)
+        transaction_abort(w, s->transaction);
+    s->transaction = NULL;
+}
+
+static enum step on_close(struct worker *w, struct session *s, struct smtp_out *out, bool quit)
+{
+    if (!quit) {
+        log_begin(LOG_NOTICE, "session closed");
+        log_text("client", s->client_text);
+        log_text("reason", smtp_close_reason_text((enum smtp_close_reason)s->smtp.close_reason));
+        if (s->smtp.refusal)
+            log_text("reply", s->smtp.refusal);
+        log_end();
+    }
+    (void)session_send(w, s, out);
+    session_finish(w, s, quit ? "quit" : "refused", !quit);
+    return STEP_GONE;
+}
+
+static enum step session_step(struct worker *w, struct session *s, struct span *in,
+                              struct smtp_out *out)
+{
+    enum smtp_event event = smtp_server_next(&s->smtp, in, out);
+    switch (event) {
+    case SMTP_EV_NEED_INPUT:
+    case SMTP_EV_WAIT:
+        return STEP_STOP;
+    case SMTP_EV_FLUSH:
+        return on_flush(w, s, out);
+    case SMTP_EV_NEED_LINE:
+        return on_need_line(w, s, out);
+    case SMTP_EV_EHLO:
+        on_ehlo(w, s);
+        return STEP_ON;
+    case SMTP_EV_STARTTLS:
+        return on_starttls(w, s, out);
+    case SMTP_EV_MAIL:
+        on_mail(w, s, out);
+        return STEP_ON;
+    case SMTP_EV_RCPT:
+        on_recipient(w, s, out);
+        return STEP_ON;
+    case SMTP_EV_DATA:
+        on_data(w, s, out);
+        return STEP_ON;
+    case SMTP_EV_BODY:
+        return on_body(w, s);
+    case SMTP_EV_END_OF_DATA:
+        return on_end_of_data(w, s, out);
+    case SMTP_EV_RSET:
+        on_rset(w, s);
+        return STEP_ON;
+    case SMTP_EV_QUIT:
+        return on_close(w, s, out, true);
+    case SMTP_EV_CLOSE:
+        return on_close(w, s, out, false);
+    }
+    BUG_ON(true);
+}
+
+static void session_input(struct worker *w, struct stream *stream, struct span *in)
+{
+    struct session *s = stream->context;
+    take_current_policy(w, s);
+    struct smtp_out out = replies(w, s);
+    enum step step = out.capacity >= LIMIT_SMTP_OUT ? STEP_ON : STEP_STOP;
+    if (step == STEP_STOP)
+        stream_pause(stream);
+    while (step == STEP_ON)
+        step = session_step(w, s, in, &out);
+    if (step == STEP_GONE) {
+        *in = SPAN_EMPTY;
+        return;
+    }
+    if (!session_send(w, s, &out)) {
+        session_drop(w, s, "no memory");
+        *in = SPAN_EMPTY;
+        return;
+    }
+    take_line_back(s, w);
+    stream_deadline(w, stream, TIMEOUT_SMTP_SERVER * UINT64_C(1000000));
+    stream_flush(w, stream);
+}
+
+void session_committed(struct worker *w, struct session *s, bool ok, uint64_t id)
+{
+    char text[48];
+    struct smtp_out out = replies(w, s);
+    s->committing = false;
+    s->transaction = NULL;
+    if (ok) {
+        char name[QUEUE_ID_TEXT + 1];
+        queue_id_format(id, name);
+        (void)snprintf(text, sizeof text, "Ok: queued as %s", name);
+        smtp_server_accept_text(&s->smtp, &out, "2.0.0", span_str(text));
+    } else {
+        smtp_server_reject(&s->smtp, &out, 452, "4.3.1", SPAN_LIT("Mail could not be stored"));
+    }
+    counter_add(w->counters, ok ? COUNTER_mails_accepted : COUNTER_mails_deferred_in, 1);
+    if (!session_send(w, s, &out)) {
+        session_drop(w, s, "no memory");
+        return;
+    }
+    stream_flush(w, s->stream);
+    stream_deadline(w, s->stream, TIMEOUT_SMTP_SERVER * UINT64_C(1000000));
+    stream_resume(w, s->stream);
+}
+
+/* ---- the stream's other calls ------------------------------------------------------------ */
+
+static void session_drained(struct worker *w, struct stream *stream)
+{
+    struct session *s = stream->context;
+    if (stream->paused && !s->committing && !(s->transaction && s->transaction->large.waiting))
+        stream_resume(w, stream);
+}
+
+static void session_secured(struct worker *w, struct stream *stream, bool ok)
+{
+    struct session *s = stream->context;
+    if (!ok) {
+        counter_add(w->counters, COUNTER_tls_handshake_failures_in, 1);
+        log_begin(LOG_NOTICE, "handshake failed");
+        log_text("client", s->client_text);
+        log_text("reason", stream->error);
+        log_end();
+        session_finish(w, s, "TLS handshake failed", true);
+        return;
+    }
+    counter_add(w->counters, COUNTER_sessions_tls_in, 1);
+    s->peers = policy_peers_met(&s->generation->policy, &s->client, stream->tls->verdict.peers);
+    s->helo_length = 0;
+    smtp_server_tls_established(&s->smtp);
+}
+
+static void session_ended(struct worker *w, struct stream *stream, enum stream_end end)
+{
+    struct session *s = stream->context;
+    session_drop(w, s, end == STREAM_END_PEER ? "closed by the client" : stream->error);
+}
+
+static void session_expired(struct worker *w, struct stream *stream)
+{
+    struct session *s = stream->context;
+    if (s->committing) { /* the disk is slow: its answer comes, or the process ends */
+        stream_deadline(w, stream, TIMEOUT_SMTP_SERVER * UINT64_C(1000000));
+        return;
+    }
+    struct smtp_out out = replies(w, s);
+    bool handshaking = stream->tls && stream->tls->handshaking;
+    if (!handshaking && out.capacity >= LIMIT_SMTP_OUT) {
+        smtp_server_close(&s->smtp, &out, "4.4.2", SPAN_LIT("Timeout: closing the connection"));
+        (void)session_send(w, s, &out);
+    }
+    session_finish(w, s, "time-out", true);
+}
+
+static const struct stream_owner session_owner = {
+    .input = session_input,
+    .drained = session_drained,
+    .secured = session_secured,
+    .ended = session_ended,
+    .expired = session_expired,
+};

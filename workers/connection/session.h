@@ -1,0 +1,50 @@
+/*
+ * session: an inbound SMTP session: the pure server machine joined to its stream, to the policy
+ * and to the mail that is being received.
+ */
+#ifndef MGID_SESSION_H
+#define MGID_SESSION_H
+
+#include "engine/smtp/server.h"
+#include "policy/policy.h"
+
+struct generation;
+struct stream;
+struct transaction;
+struct worker;
+
+struct session {
+    struct stream *stream;
+    struct generation *generation; /* whose settings govern; held */
+    struct transaction *transaction;
+    struct smtp_server smtp;
+    struct policy_address client;
+    uint64_t peers;  /* of the policy, that this client is */
+    bool committing; /* the answer to the end of data waits for the disk */
+    bool greeted;
+    char client_text[LIMIT_CLIENT_TEXT];
+    uint16_t helo_length;
+    unsigned char helo[LIMIT_DOMAIN];
+};
+
+/* A client has connected; takes fd. */
+void session_begin(struct worker *w, int fd);
+
+/* 421 to a client that can't be served. Takes fd. */
+void session_refuse(struct worker *w, int fd, const char *why);
+
+/* The mail is on stable storage (or not: then nothing of it is kept). */
+void session_committed(struct worker *w, struct session *s, bool ok, uint64_t id);
+
+/* One line each, NUL-terminated, for a session in TLS: the verdict on the client's certificate;
+ * version, cipher and verdict. */
+void session_certificate_text(const struct session *s, char *out, size_t capacity);
+void session_tls_text(const struct session *s, char *out, size_t capacity);
+
+/* Sessions between two mails take the current policy. */
+void session_policy_changed(struct worker *w);
+
+/* 421 to those that are between two mails. */
+void session_drain(struct worker *w);
+
+#endif

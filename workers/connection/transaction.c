@@ -1,0 +1,453 @@
+/* Receiving a mail: policy at MAIL, RCPT and the end of data; content to chunks or to a file. */
+#include "workers/connection/transaction.h"
+#include "engine/log/log.h"
+#include "engine/mime/trace.h"
+#include "status.h"
+#include "workers/connection/session.h"
+#include "workers/connection/worker.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+enum want { WANT_SUBJECT, WANT_FROM, WANT_RECEIVED, WANT_COUNT };
+
+/* ---- refusals --------------------------------------------------------------------------- */
+
+static void refuse(struct transaction_reply *r, unsigned code, const char *enhanced,
+                   const char *text)
+{
+    r->code = code;
+    r->enhanced = enhanced;
+    (void)snprintf(r->text, sizeof r->text, "%s", text);
+}
+
+/* A rule's reply, "550 5.7.1 text", in its three parts. The compiler has checked its form. */
+static void refuse_by_rule(struct transaction_reply *r, struct span reply)
+{
+    size_t i = 4;
+    size_t n = 0;
+    BUG_ON(reply.n < 10);
+    r->code = (unsigned)(reply.p[0] - '0') * 100 + (unsigned)(reply.p[1] - '0') * 10 +
+              (unsigned)(reply.p[2] - '0');
+    while (i < reply.n && reply.p[i] != ' ' && n < sizeof r->enhanced_text - 1)
+        r->enhanced_text[n++] = (char)reply.p[i++];
+    r->enhanced_text[n] = '\0';
+    r->enhanced = r->enhanced_text;
+    struct span text = span_head(span_trim(span_from(reply, i)), sizeof r->text - 1);
+    memcpy(r->text, text.p, text.n);
+    r->text[text.n] = '\0';
+}
+
+/* ---- MAIL ------------------------------------------------------------------------------- */
+
+/* May this client send here at all? accept_from and client_certificate of the flow. */
+static bool client_allowed(const struct session *s, const struct generation *g,
+                           struct transaction_reply *reply)
+{
+    const struct stream_tls *tls = s->stream->tls;
+    if (g->flow_settings.client_certificate == POLICY_CERTIFICATE_REQUIRE) {
+        if (!tls) {
+            refuse(reply, 530, "5.7.0", "Must issue a STARTTLS command first");
+            return false;
+        }
+        if (!tls->verdict.verified) {
+            refuse(reply, 550, "5.7.1",
+                   tls->verdict.answered ? "Client certificate not accepted"
+                                         : "Client certificate required");
+            return false;
+        }
+    }
+    if (policy_flow_accepts(&g->policy, g->flow, s->peers))
+        return true;
+    uint64_t by_address = policy_peers_by_address(&g->policy, &s->client);
+    if (!tls && policy_flow_accepts(&g->policy, g->flow, by_address))
+        refuse(reply, 530, "5.7.0", "Must issue a STARTTLS command first");
+    else
+        refuse(reply, 550, "5.7.1", "Client not allowed to send here");
+    return false;
+}
+
+static bool fill_sender(struct worker *w, struct session *s, struct mail *m)
+{
+    char tls[LIMIT_REASON] = "";
+    if (s->stream->tls)
+        session_tls_text(s, tls, sizeof tls);
+    m->id = spool_queue_id(w->spool, (uint64_t)w->wall);
+    m->arrival = w->wall;
+    return mail_put(m, s->smtp.address.whole, &m->sender) &&
+           mail_put(m, span_str(s->client_text), &m->client) &&
+           mail_put(m, span_of(s->helo, s->helo_length), &m->helo) &&
+           mail_put(m, span_str(tls), &m->tls);
+}
+
+struct transaction *transaction_begin(struct worker *w, struct session *s,
+                                      struct transaction_reply *reply)
+{
+    struct generation *g = s->generation;
+    if (!client_allowed(s, g, reply))
+        return NULL;
+    bool no_disk = w->spool_full || w->spool_low;
+    if (no_disk || worker_short_of_memory(w)) {
+        refuse(reply, 452, "4.3.1",
+               no_disk ? "Insufficient system storage" : "Insufficient memory, try again later");
+        return NULL;
+    }
+    struct mail *m = mail_new(w);
+    struct transaction *t = m ? pool_get(&w->transactions) : NULL;
+    if (!t || !fill_sender(w, s, m)) {
+        if (t)
+            pool_put(&w->transactions, t);
+        if (m)
+            mail_free(w, m);
+        refuse(reply, 452, "4.3.1", "The queue is full, try again later");
+        return NULL;
+    }
+    memset(t, 0, sizeof *t);
+    m->expires = w->wall / 1000000 + g->settings.lifetime;
+    t->session = s;
+    t->mail = m;
+    t->generation = generation_hold(g);
+    return t;
+}
+
+/* ---- RCPT ------------------------------------------------------------------------------- */
+
+static struct policy_facts envelope_facts(const struct transaction *t, const struct recipient *r)
+{
+    return (struct policy_facts){
+        .sender = mail_span(t->mail, t->mail->sender),
+        .recipient = mail_span(t->mail, r->address),
+        .client = t->session->client,
+        .peers = t->session->peers,
+    };
+}
+
+static void log_routed(const struct mail *m, const struct recipient *r)
+{
+    mail_log(m, LOG_INFO, "routed");
+    log_span("recipient", mail_span(m, r->address));
+    log_span("rule", mail_span(m, r->rule));
+    if (r->route.length > 0)
+        log_span("route", mail_span(m, r->route));
+    else
+        log_span("reply", mail_span(m, r->reply));
+    log_end();
+}
+
+/* Names of rule and route into the mail. False: no memory. */
+static bool note_decision(struct transaction *t, struct recipient *r,
+                          const struct policy_decision *d)
+{
+    struct policy_rule rule = policy_rule(&t->generation->policy, d->rule);
+    struct mail *m = t->mail;
+    r->undecided = false;
+    if (!mail_put(m, rule.name, &r->rule))
+        return false;
+    if (d->outcome != POLICY_ROUTE)
+        return mail_put(m, d->reply, &r->reply);
+    return mail_put(m, policy_route(&t->generation->policy, d->route).name, &r->route);
+}
+
+bool transaction_recipient(struct worker *w, struct transaction *t, struct span address,
+                           struct transaction_reply *reply)
+{
+    struct generation *g = t->generation;
+    struct mail *m = t->mail;
+    (void)w;
+    if (m->recipient_count >= g->settings.recipients) {
+        refuse(reply, 452, "4.5.3", "Too many recipients");
+        return false;
+    }
+    if (!policy_recipient_allowed(&g->policy, g->flow, address)) {
+        refuse(reply, 550, "5.7.1", "Relaying denied");
+        return false;
+    }
+    struct recipient *r = mail_add_recipient(m);
+    if (!r || !mail_put(m, address, &r->address)) {
+        m->recipient_count -= r != NULL;
+        refuse(reply, 452, "4.3.1", "Insufficient memory, try again later");
+        return false;
+    }
+    struct policy_facts facts = envelope_facts(t, r);
+    struct policy_decision d = policy_decide(&g->policy, g->flow, &facts, NULL);
+    if (d.outcome == POLICY_NEED_HEADERS) {
+        r->undecided = true;
+        return true;
+    }
+    if (!note_decision(t, r, &d)) {
+        m->recipient_count--;
+        refuse(reply, 452, "4.3.1", "Insufficient memory, try again later");
+        return false;
+    }
+    if (d.outcome == POLICY_ROUTE)
+        return true;
+    mail_log(m, LOG_NOTICE, "recipient refused");
+    log_span("sender", mail_span(m, m->sender));
+    log_span("recipient", mail_span(m, r->address));
+    log_span("rule", mail_span(m, r->rule));
+    log_span("reply", d.reply);
+    log_end();
+    refuse_by_rule(reply, d.reply);
+    m->recipient_count--;
+    return false;
+}
+
+/* ---- DATA ------------------------------------------------------------------------------- */
+
+static size_t received_field(struct worker *w, struct transaction *t, unsigned char *out)
+{
+    struct mail *m = t->mail;
+    struct session *s = t->session;
+    char id[QUEUE_ID_TEXT + 1];
+    char certificate[LIMIT_REASON] = "";
+    struct trace_received r = {
+        .helo = mail_span(m, m->helo),
+        .client = mail_span(m, m->client),
+        .host = t->generation->settings.hostname,
+        .extended = s->smtp.esmtp,
+        .time = w->wall / 1000000,
+    };
+    queue_id_format(m->id, id);
+    r.id = span_str(id);
+    if (m->recipient_count == 1)
+        r.recipient = mail_span(m, m->recipients[0].address);
+    if (s->stream->tls) {
+        struct tls_description d = tls_describe(&s->stream->tls->connection);
+        r.tls_version = span_str(d.version);
+        r.tls_cipher = span_str(d.cipher);
+        session_certificate_text(s, certificate, sizeof certificate);
+        r.certificate = span_str(certificate);
+    }
+    return trace_received(&r, out, LIMIT_RECEIVED);
+}
+
+bool transaction_data(struct worker *w, struct transaction *t, struct transaction_reply *reply)
+{
+    unsigned char field[LIMIT_RECEIVED];
+    struct span host = t->generation->settings.hostname;
+    t->header_buffer = chunk_get(&w->chunks);
+    size_t n = received_field(w, t, field);
+    if (!t->header_buffer || n == 0 ||
+        !chain_append(&w->chunks, &t->mail->content, span_of(field, n))) {
+        refuse(reply, 452, "4.3.1", "Insufficient memory, try again later");
+        return false;
+    }
+    t->mail->size = n;
+    t->wants[WANT_SUBJECT] = (struct header_want){.name = SPAN_LIT("Subject"), .mode = HEADER_JOIN};
+    t->wants[WANT_FROM] = (struct header_want){.name = SPAN_LIT("From"), .mode = HEADER_JOIN};
+    t->wants[WANT_RECEIVED] =
+        (struct header_want){.name = SPAN_LIT("Received"), .mode = HEADER_COUNT, .by = host};
+    header_begin(&t->scanner, t->wants, WANT_COUNT, t->header_buffer->data, LIMIT_CHUNK);
+    t->scanning = true;
+    return true;
+}
+
+static void drop_content(struct worker *w, struct transaction *t)
+{
+    t->no_memory = true;
+    chain_free(&w->chunks, &t->mail->content);
+}
+
+bool transaction_body(struct worker *w, struct transaction *t, struct span body)
+{
+    struct mail *m = t->mail;
+    if (t->scanning) {
+        header_feed(&t->scanner, body);
+        t->scanning = !t->scanner.done;
+    }
+    if (t->no_memory || t->no_space || t->large.failed)
+        return true; /* read to its end, answered 452 there */
+    if (worker_short_of_memory(w) || !chain_append(&w->chunks, &m->content, body)) {
+        drop_content(w, t);
+        return true;
+    }
+    m->size += body.n;
+    if (t->large.active)
+        return large_push(w, t);
+    if (m->size > LIMIT_INLINE_MAIL && !large_begin(w, t)) {
+        t->no_space = true;
+        chain_free(&w->chunks, &m->content);
+    }
+    return true;
+}
+
+/* ---- the end of data -------------------------------------------------------------------- */
+
+/* What the content's form forbids, whatever the policy says. */
+static bool acceptable(const struct transaction *t, unsigned defects,
+                       struct transaction_reply *reply)
+{
+    const struct header_field *received = &t->scanner.fields[WANT_RECEIVED];
+    if (defects & SMTP_DEFECTS_SMUGGLING)
+        refuse(reply, 550, "5.6.11", "Message has a bare CR or LF (RFC 5321 2.3.8)");
+    else if (defects & SMTP_DEFECT_NUL)
+        refuse(reply, 550, "5.6.0", "Message has a NUL byte");
+    else if (defects & SMTP_DEFECT_TOO_BIG)
+        refuse(reply, 552, "5.3.4", "Message exceeds the size limit");
+    else if (t->scanner.too_large)
+        refuse(reply, 552, "5.3.4", "Message header exceeds the size limit");
+    else if (received->count > LIMIT_RECEIVED_FIELDS || received->hits > LIMIT_OWN_RECEIVED)
+        refuse(reply, 554, "5.4.6", "Mail loop: too many Received fields");
+    else if (t->no_memory || t->no_space)
+        refuse(reply, 452, "4.3.1",
+               t->no_space ? "Insufficient system storage"
+                           : "Insufficient memory, try again later");
+    else
+        return true;
+    return false;
+}
+
+struct author_domains {
+    struct span list[LIMIT_AUTHORS];
+    unsigned char text[LIMIT_AUTHORS][LIMIT_DOMAIN];
+    uint32_t count;
+};
+
+static void find_authors(const struct transaction *t, struct author_domains *out)
+{
+    struct span rest = header_value(&t->scanner, WANT_FROM);
+    struct span value;
+    out->count = 0;
+    while (out->count < LIMIT_AUTHORS && header_next_value(&rest, &value)) {
+        size_t n = header_mailbox_domain(value, out->text[out->count]);
+        if (n == 0)
+            continue;
+        out->list[out->count] = span_of(out->text[out->count], n);
+        out->count++;
+    }
+}
+
+/* The rules that need the headers, for every recipient that waits for them. */
+static bool decide_rest(struct transaction *t, struct transaction_reply *reply)
+{
+    unsigned char subject[LIMIT_HEADER_DECODED];
+    struct author_domains authors;
+    struct mail *m = t->mail;
+    bool truncated = false;
+    bool any = false;
+    for (uint32_t i = 0; i < m->recipient_count && !any; i++)
+        any = m->recipients[i].undecided;
+    if (!any)
+        return true;
+    find_authors(t, &authors);
+    size_t n =
+        header_decode(header_value(&t->scanner, WANT_SUBJECT), subject, sizeof subject, &truncated);
+    for (uint32_t i = 0; i < m->recipient_count; i++) {
+        struct recipient *r = &m->recipients[i];
+        if (!r->undecided)
+            continue;
+        struct policy_facts facts = envelope_facts(t, r);
+        facts.have_headers = true;
+        facts.subject = span_of(subject, n);
+        facts.from_domains = authors.list;
+        facts.from_domain_count = authors.count;
+        struct policy_decision d =
+            policy_decide(&t->generation->policy, t->generation->flow, &facts, NULL);
+        if (d.outcome == POLICY_DEFER) { /* the client asks again for all of them */
+            refuse_by_rule(reply, d.reply);
+            return false;
+        }
+        if (!note_decision(t, r, &d)) {
+            refuse(reply, 452, "4.3.1", "Insufficient memory, try again later");
+            return false;
+        }
+    }
+    return true;
+}
+
+/* All recipients refused by rules: the client is told; else those refused are bounced. */
+static bool anyone_left(struct transaction *t, struct transaction_reply *reply)
+{
+    struct mail *m = t->mail;
+    for (uint32_t i = 0; i < m->recipient_count; i++)
+        if (m->recipients[i].route.length > 0)
+            return true;
+    refuse_by_rule(reply, mail_span(m, m->recipients[0].reply));
+    return false;
+}
+
+static void log_refused(const struct transaction *t, const struct transaction_reply *reply)
+{
+    const struct mail *m = t->mail;
+    mail_log(m, LOG_NOTICE, "mail refused");
+    log_span("sender", mail_span(m, m->sender));
+    log_span("client", mail_span(m, m->client));
+    log_number("size", (int64_t)m->size);
+    if (m->recipient_count > 0 && m->recipients[0].rule.length > 0)
+        log_span("rule", mail_span(m, m->recipients[0].rule));
+    log_format("reply", "%u %s %s", reply->code, reply->enhanced, reply->text);
+    log_end();
+}
+
+bool transaction_end(struct worker *w, struct transaction *t, unsigned defects,
+                     struct transaction_reply *reply)
+{
+    struct mail *m = t->mail;
+    header_finish(&t->scanner);
+    if (!acceptable(t, defects, reply) || !decide_rest(t, reply) || !anyone_left(t, reply)) {
+        log_refused(t, reply);
+        return false;
+    }
+    chunk_put(&w->chunks, t->header_buffer);
+    t->header_buffer = NULL;
+    m->flags |= (defects & SMTP_DEFECT_EIGHT_BIT ? MAIL_EIGHT_BIT : 0u) |
+                (defects & SMTP_DEFECT_DOT_LINES ? MAIL_DOT_LINES : 0u);
+    m->transaction = t;
+    if (t->large.active)
+        large_finish(w, t);
+    else
+        transaction_stored(w, t, true);
+    return true;
+}
+
+void transaction_stored(struct worker *w, struct transaction *t, bool ok)
+{
+    if (ok)
+        commit_add(w, t->mail);
+    else
+        transaction_committed(w, t, false);
+}
+
+static void log_accepted(const struct mail *m)
+{
+    mail_log(m, LOG_INFO, "accepted");
+    log_span("sender", mail_span(m, m->sender));
+    log_number("recipients", m->recipient_count);
+    log_number("size", (int64_t)m->size);
+    log_span("client", mail_span(m, m->client));
+    log_span("helo", mail_span(m, m->helo));
+    log_span("tls", mail_span(m, m->tls));
+    log_end();
+    for (uint32_t i = 0; i < m->recipient_count; i++)
+        log_routed(m, &m->recipients[i]);
+}
+
+void transaction_committed(struct worker *w, struct transaction *t, bool ok)
+{
+    struct mail *m = t->mail;
+    struct session *s = t->session;
+    uint64_t id = m->id;
+    m->transaction = NULL;
+    if (ok) {
+        t->mail = NULL;
+        log_accepted(m);
+    }
+    if (s)
+        session_committed(w, s, ok, id);
+    if (ok)
+        queue_take(w, m);
+    transaction_abort(w, t);
+}
+
+void transaction_abort(struct worker *w, struct transaction *t)
+{
+    t->session = NULL;
+    if (t->header_buffer)
+        chunk_put(&w->chunks, t->header_buffer);
+    t->header_buffer = NULL;
+    if (!large_abort(w, t))
+        return; /* called again when the file's operation has ended */
+    if (t->mail)
+        mail_free(w, t->mail);
+    generation_release(w, t->generation);
+    pool_put(&w->transactions, t);
+}

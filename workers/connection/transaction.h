@@ -1,0 +1,60 @@
+/*
+ * transaction: from MAIL to the answer to the end of data. Asks the policy, gathers the content
+ * (small mail in chunks, large mail streamed to a file of its own), and hands the mail to the
+ * commit.
+ */
+#ifndef MGID_TRANSACTION_H
+#define MGID_TRANSACTION_H
+
+#include "engine/mime/header.h"
+#include "policy/policy.h"
+#include "workers/connection/large.h"
+
+struct generation;
+struct mail;
+struct session;
+struct worker;
+
+struct transaction {
+    struct session *session; /* NULL: the client has gone while the mail was being committed */
+    struct generation *generation;
+    struct mail *mail;
+    struct chunk *header_buffer;
+    struct header_scanner scanner;
+    struct header_want wants[3];
+    bool no_memory; /* content was dropped: 452 at the end */
+    bool no_space;  /* the spool's file could not be written */
+    bool scanning;
+    struct large large;
+};
+
+/* A refusal: code 0 is none. */
+struct transaction_reply {
+    unsigned code;
+    const char *enhanced;
+    char text[LIMIT_POLICY_REPLY + 1];
+    char enhanced_text[12];
+};
+
+/* MAIL. NULL with *reply set when it can't be taken. */
+struct transaction *transaction_begin(struct worker *w, struct session *s,
+                                      struct transaction_reply *reply);
+bool transaction_recipient(struct worker *w, struct transaction *t, struct span address,
+                           struct transaction_reply *reply);
+bool transaction_data(struct worker *w, struct transaction *t, struct transaction_reply *reply);
+/* False: stop taking input until transaction_resumed (the file is behind). */
+bool transaction_body(struct worker *w, struct transaction *t, struct span body);
+/* True: the mail is on its way to the disk, and session_committed will tell. */
+bool transaction_end(struct worker *w, struct transaction *t, unsigned defects,
+                     struct transaction_reply *reply);
+
+/* The content of a large mail is in its file (or is not): on to the commit. */
+void transaction_stored(struct worker *w, struct transaction *t, bool ok);
+
+/* Drops the transaction and its mail: RSET, or the client has gone before the end. */
+void transaction_abort(struct worker *w, struct transaction *t);
+
+/* The commit's end: takes the mail into the queue, or drops it. */
+void transaction_committed(struct worker *w, struct transaction *t, bool ok);
+
+#endif
