@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -362,6 +363,29 @@ START_TEST(clients_are_bounded_and_slots_come_back)
 }
 END_TEST
 
+/* Only as root can a test be somebody else. */
+START_TEST(other_users_are_refused)
+{
+    ck_assert_int_eq(chmod(directory, 0711), 0);
+    ck_assert_int_eq(chmod(socket_path, 0666), 0);
+    pid_t pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        struct admin_client client;
+        struct span line;
+        bool refused = setgid(ROLE_UID + 1) == 0 && setuid(ROLE_UID + 1) == 0 &&
+                       admin_connect(&client, socket_path) == 0 &&
+                       admin_receive(&client, 5, &line) == ADMIN_LINE &&
+                       memmem(line.p, line.n, "only root", 9) != NULL &&
+                       admin_receive(&client, 5, &line) == ADMIN_CLOSED;
+        _exit(refused ? 0 : 1);
+    }
+    int status;
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_int_eq(status, 0);
+}
+END_TEST
+
 /* ---- reload ----------------------------------------------------------------------------- */
 
 START_TEST(reload_brings_the_report)
@@ -665,6 +689,8 @@ int main(int argc, char **argv)
     tcase_add_test(tc, requests_in_one_packet_are_answered_in_order);
     tcase_add_test(tc, long_request_ends_the_connection);
     tcase_add_test(tc, clients_are_bounded_and_slots_come_back);
+    if (getuid() == 0)
+        tcase_add_test(tc, other_users_are_refused);
     tcase_add_test(tc, reload_brings_the_report);
     tcase_add_test(tc, queue_pages_through_all_workers);
     tcase_add_test(tc, queue_limit_holds);
