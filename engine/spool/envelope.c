@@ -61,7 +61,6 @@ bool mail_decode(const struct record *record, struct spool_mail *mail,
         recipients[i].rule = msg_get_span(&r, LIMIT_NAME);
         recipients[i].finished = get_flag(&r, RECIPIENT_FINISHED);
     }
-    return msg_get_end(&r) && record->kind == RECORD_MAIL &&
-           record->queue_id >= QUEUE_ID_SHARDS &&
+    return msg_get_end(&r) && record->kind == RECORD_MAIL && record->queue_id >= QUEUE_ID_SHARDS &&
            record->body.n == (mail->large ? 0 : mail->body_size);
 }

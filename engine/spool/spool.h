@@ -186,8 +186,9 @@ uint64_t spool_queue_id(struct spool *s, uint64_t now);
  * is synced by spool_batch_start.
  *
  * `replaces`, or NULL: the mail was loaded (spool_load) and moves on to the current segment, same
- * queue id, same recipients, those with an outcome marked finished. Once stored, *replaces is
- * void; until then it must stay. Deferrals are appended anew after it, in the same batch.
+ * queue id, same recipients, those with an outcome marked finished. Deferrals are appended anew
+ * after it, in the same batch. Once stored, *replaces is void; until then it stays, and takes the
+ * outcomes that come meanwhile. When they were the last ones, ref is void too, though SPOOL_OK.
  *
  * SPOOL_OK or SPOOL_AGAIN. A field over its bound is a bug of the caller.
  */

@@ -1,0 +1,213 @@
+/* A shard as a whole: opening, closing, appending, housekeeping. */
+#include "engine/spool/internal.h"
+#include "engine/spool/crc32c.h"
+#include "status.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+/* Segments freed in one call: each costs two system calls that may wait for the disk. */
+#define FREED_AT_ONCE 2
+
+const char *spool_status_text(enum spool_status status)
+{
+    static const char *const texts[] = {
+        [SPOOL_OK] = "ok",
+        [SPOOL_AGAIN] = "batch full",
+        [SPOOL_IDLE] = "nothing to write",
+        [SPOOL_BUSY] = "shard in use by another process",
+        [SPOOL_FULL] = "no room",
+        [SPOOL_FAILED] = "system call failed",
+        [SPOOL_CORRUPT] = "record damaged",
+    };
+    return (unsigned)status < sizeof texts / sizeof *texts ? texts[status] : "unknown";
+}
+
+const char *spool_event_text(enum spool_event_kind kind)
+{
+    static const char *const texts[] = {
+#define X(NAME, text) text,
+        SPOOL_EVENTS(X)
+#undef X
+    };
+    return (unsigned)kind < SPOOL_EVENT_COUNT ? texts[kind] : "unknown";
+}
+
+/* ---- opening, closing -------------------------------------------------------------------- */
+
+static enum spool_status take_lock(struct spool *s, int *error)
+{
+    s->lock = openat(s->directory, NAME_LOCK, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (s->lock >= 0 && flock(s->lock, LOCK_EX | LOCK_NB) == 0)
+        return SPOOL_OK;
+    *error = errno;
+    return s->lock >= 0 && *error == EWOULDBLOCK ? SPOOL_BUSY : SPOOL_FAILED;
+}
+
+static bool take_memory(struct spool *s)
+{
+    s->segments = calloc(LIMIT_SPOOL_SEGMENTS, sizeof *s->segments);
+    s->loaded = malloc(RECORD_MAX);
+    s->loaded_recipients = calloc(LIMIT_RECIPIENTS_MAX, sizeof *s->loaded_recipients);
+    return s->segments && s->loaded && s->loaded_recipients && batch_init(&s->batches[0]) &&
+           batch_init(&s->batches[1]);
+}
+
+enum spool_status spool_open(struct spool **out, int directory, const struct spool_config *config,
+                             int *error)
+{
+    BUG_ON(config->shard >= QUEUE_ID_SHARDS);
+    *out = NULL;
+    struct spool *s = calloc(1, sizeof *s);
+    if (!s) {
+        *error = ENOMEM;
+        return SPOOL_FAILED;
+    }
+    s->directory = directory;
+    s->config = *config;
+    s->lock = -1;
+    enum spool_status status = take_lock(s, error);
+    if (status == SPOOL_OK && !take_memory(s)) {
+        *error = ENOMEM;
+        status = SPOOL_FAILED;
+    }
+    if (status != SPOOL_OK) {
+        spool_close(s);
+        return status;
+    }
+    s->gathering = &s->batches[0];
+    *out = s;
+    return SPOOL_OK;
+}
+
+void spool_close(struct spool *s)
+{
+    if (!s)
+        return;
+    BUG_ON(s->flying);
+    for (unsigned i = 0; i < s->segment_count; i++)
+        if (s->segments[i].fd >= 0)
+            (void)close(s->segments[i].fd);
+    batch_destroy(&s->batches[0]);
+    batch_destroy(&s->batches[1]);
+    free(s->segments);
+    free(s->loaded);
+    free(s->loaded_recipients);
+    if (s->lock >= 0)
+        (void)close(s->lock);
+    free(s);
+}
+
+int spool_error(const struct spool *s)
+{
+    return s->error;
+}
+
+uint64_t spool_queue_id(struct spool *s, uint64_t now)
+{
+    s->last_queue_id = queue_id_next(now, s->last_queue_id, s->config.shard);
+    BUG_ON(s->last_queue_id == 0);
+    return s->last_queue_id;
+}
+
+uint32_t spool_crc(uint32_t crc, struct span bytes)
+{
+    return crc32c(crc, bytes);
+}
+
+/* ---- appending --------------------------------------------------------------------------- */
+
+enum spool_status spool_append_mail(struct spool *s, const struct spool_mail *mail,
+                                    struct spool_ref *ref, struct spool_ref *replaces)
+{
+    BUG_ON(replaces && (!spool_stored(replaces) || replaces->queue_id != mail->queue_id ||
+                        replaces->recipients != mail->recipient_count || replaces == ref));
+    return batch_add_mail(s->gathering, mail, ref, replaces) ? SPOOL_OK : SPOOL_AGAIN;
+}
+
+enum spool_status spool_append_done(struct spool *s, struct spool_ref *ref, uint16_t recipient,
+                                    enum spool_outcome outcome)
+{
+    bool all = recipient == SPOOL_ALL_RECIPIENTS;
+    struct done_record done = {.recipient = recipient, .outcome = (uint8_t)outcome};
+    BUG_ON(!spool_stored(ref) || ref->left == 0 || (!all && recipient >= ref->recipients));
+    uint16_t left = all ? 0 : (uint16_t)(ref->left - 1);
+    if (!batch_add_done(s->gathering, ref->queue_id, &done, ref->large && left == 0))
+        return SPOOL_AGAIN;
+    ref->left = left;
+    if (left == 0)
+        segment_release(s, ref);
+    return SPOOL_OK;
+}
+
+enum spool_status spool_append_defer(struct spool *s, const struct spool_ref *ref,
+                                     uint16_t recipient, uint32_t attempts, uint64_t next_attempt,
+                                     struct span reason)
+{
+    struct defer_record defer = {.recipient = recipient,
+                                 .attempts = attempts,
+                                 .next_attempt = next_attempt,
+                                 .reason = span_head(reason, LIMIT_REASON)};
+    BUG_ON(recipient >= ref->recipients);
+    return batch_add_defer(s->gathering, ref->queue_id, &defer) ? SPOOL_OK : SPOOL_AGAIN;
+}
+
+struct spool_gathered spool_gathered(const struct spool *s)
+{
+    return (struct spool_gathered){.mails = s->gathering->mail_count,
+                                   .records = s->gathering->item_count,
+                                   .bytes = s->gathering->length};
+}
+
+/* ---- housekeeping ------------------------------------------------------------------------ */
+
+/* The directory is synced before the next younger segment goes: it may hold the outcomes of this
+ * one's mails. */
+static bool free_oldest(struct spool *s)
+{
+    char name[NAME_SIZE];
+    struct segment *g = &s->segments[0];
+    name_segment(name, g->sequence);
+    if (unlinkat(s->directory, name, 0) != 0 && errno != ENOENT) {
+        (void)spool_system_failed(s, "unlinkat", errno);
+        return false;
+    }
+    if (fsync(s->directory) != 0) {
+        (void)spool_system_failed(s, "fsync directory", errno);
+        return false;
+    }
+    spool_tell(s, (struct spool_event){.kind = SPOOL_EVENT_FREED, .segment = g->sequence});
+    if (g->fd >= 0)
+        (void)close(g->fd);
+    s->segment_count--;
+    memmove(s->segments, s->segments + 1, s->segment_count * sizeof *s->segments);
+    return true;
+}
+
+void spool_maintain(struct spool *s)
+{
+    /* The last one stays, empty or not: its head holds what must outlive a restart. */
+    for (unsigned i = 0; i < FREED_AT_ONCE; i++)
+        if (s->segment_count > 1 && s->segments[0].live == 0 && !s->freeing_failed)
+            s->freeing_failed = !free_oldest(s);
+}
+
+uint64_t spool_pressed(const struct spool *s)
+{
+    return s->segment_count > LIMIT_SPOOL_HELD + 1 ? s->segments[0].sequence : 0;
+}
+
+enum spool_status spool_usage(struct spool *s, struct spool_usage *usage)
+{
+    struct statfs f;
+    if (fstatfs(s->directory, &f) != 0)
+        return spool_system_failed(s, "fstatfs", errno);
+    *usage = (struct spool_usage){.segments = s->segment_count,
+                                  .live = s->live,
+                                  .free_bytes = (uint64_t)f.f_bavail * (uint64_t)f.f_bsize,
+                                  .free_inodes = f.f_files == 0 ? UINT64_MAX : f.f_ffree};
+    return SPOOL_OK;
+}
