@@ -288,8 +288,8 @@ static enum step client_step(struct worker *w, struct client *c, struct span *in
     case SMTP_CL_FLUSH:
         return STEP_STOP;
     case SMTP_CL_STARTTLS:
-        if (!client_send(w, c, out)) {
-            client_broke(w, c, "no memory");
+        if (in->n > 0 || !client_send(w, c, out)) {
+            client_broke(w, c, in->n > 0 ? "bytes behind the reply to STARTTLS" : "no memory");
             return STEP_GONE;
         }
         start_tls(w, c);

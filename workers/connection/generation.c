@@ -39,6 +39,48 @@ struct generation *generation_find(struct worker *w, uint32_t number)
     return NULL;
 }
 
+/* ---- peers across policies --------------------------------------------------------------- */
+
+static bool same_demand(const struct policy *a, const struct policy_demand *x,
+                        const struct policy *b, const struct policy_demand *y)
+{
+    if (!span_eq(policy_trust(a, x->trust).file, policy_trust(b, y->trust).file) ||
+        !span_eq(x->organization, y->organization) || x->names.count != y->names.count)
+        return false;
+    for (uint32_t i = 0; i < x->names.count; i++)
+        if (!span_eq(policy_string(a, x->names, i), policy_string(b, y->names, i)))
+            return false;
+    return true;
+}
+
+/* The peer of p that has that name and demand; POLICY_NONE when there is none. */
+static uint32_t same_peer(const struct policy *p, const struct policy *other,
+                          const struct policy_peer *peer)
+{
+    for (uint32_t i = 0; i < policy_count(p, POLICY_PEERS); i++) {
+        struct policy_peer candidate = policy_peer(p, i);
+        if (candidate.needs_tls && span_eq(candidate.name, peer->name))
+            return same_demand(p, &candidate.tls, other, &peer->tls) ? i : POLICY_NONE;
+    }
+    return POLICY_NONE;
+}
+
+bool generation_same_peers(const struct generation *old, const struct generation *new,
+                           uint64_t met, uint64_t *out)
+{
+    *out = 0;
+    for (uint32_t i = 0; i < policy_count(&new->policy, POLICY_PEERS); i++) {
+        struct policy_peer peer = policy_peer(&new->policy, i);
+        if (!peer.needs_tls)
+            continue;
+        uint32_t before = same_peer(&old->policy, &new->policy, &peer);
+        if (before == POLICY_NONE)
+            return false;
+        *out |= (met >> before & 1) << i;
+    }
+    return true;
+}
+
 /* A free slot; an image that never became ready gives way to a newer one. */
 static struct generation *free_slot(struct worker *w)
 {

@@ -48,7 +48,13 @@ void generation_chain(struct worker *w, uint64_t id, bool ok, struct span chain)
 struct generation *generation_hold(struct generation *g);
 void generation_release(struct worker *w, struct generation *g);
 
-/* The current one's, by number; NULL when it is gone. */
+/* Translates peers that a certificate has met (bits of old) into bits of new. False when new has
+ * a peer known by certificate that old had not, or not with the same demand: then only the keeper
+ * could tell. */
+bool generation_same_peers(const struct generation *old, const struct generation *new,
+                           uint64_t met, uint64_t *out);
+
+/* The one of that number; NULL when it is gone. */
 struct generation *generation_find(struct worker *w, uint32_t number);
 
 #endif

@@ -182,19 +182,24 @@ static void take_current_policy(struct worker *w, struct session *s)
 {
     if (s->generation == w->generations.current || !between_mails(s))
         return;
-    generation_release(w, s->generation);
-    s->generation = generation_hold(w->generations.current);
-    s->smtp.config = &s->generation->smtp_clear;
-    /* Who a client is by its certificate was told by the old policy's numbers: by its address
-     * alone until it comes again, unless the keeper is asked anew by a new session. */
-    s->peers = policy_peers_met(&s->generation->policy, &s->client, 0);
+    struct generation *old = s->generation;
+    struct generation *new = generation_hold(w->generations.current);
+    uint64_t met = 0;
+    if (s->stream->tls && s->stream->tls->verdict.answered)
+        s->stale = !generation_same_peers(old, new, s->stream->tls->verdict.peers, &met);
+    if (s->stream->tls)
+        s->stream->tls->verdict.peers = met;
+    s->peers = policy_peers_met(&new->policy, &s->client, met);
+    s->smtp.config = &new->smtp_clear;
+    s->generation = new;
+    generation_release(w, old);
 }
 
 void session_policy_changed(struct worker *w)
 {
     for (uint32_t i = 0; i < w->sessions.fresh; i++) {
         struct session *s = pool_at(&w->sessions, i);
-        if (s && !s->stream->tls)
+        if (s)
             take_current_policy(w, s);
     }
 }
@@ -400,6 +405,9 @@ static void session_input(struct worker *w, struct stream *stream, struct span *
     enum step step = out.capacity >= LIMIT_SMTP_OUT ? STEP_ON : STEP_STOP;
     if (step == STEP_STOP)
         stream_pause(stream);
+    if (s->stale && step == STEP_ON)
+        smtp_server_close(&s->smtp, &out, "4.3.2",
+                          SPAN_LIT("The policy has changed, please connect again"));
     while (step == STEP_ON)
         step = session_step(w, s, in, &out);
     if (step == STEP_GONE) {
