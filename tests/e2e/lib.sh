@@ -1,0 +1,148 @@
+# shellcheck shell=bash
+# What the end-to-end tests share, besides bench/peers/lib.sh: a policy to start from, and
+# assertions. A test is a script that sources this file; it passes when it ends with 0.
+
+set -euo pipefail
+# shellcheck source=bench/peers/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../../bench/peers/lib.sh"
+E2E=$ROOT/tests/e2e
+
+# fail TEXT…: ends the test.
+fail()
+{
+    printf 'FAILED: %s\n' "$*" >&2
+    exit 1
+}
+
+# must WHAT COMMAND…: the command has to succeed.
+must()
+{
+    local what=$1
+    shift
+    "$@" || fail "$what ($*)"
+}
+
+# must_not WHAT COMMAND…: the command has to fail.
+must_not()
+{
+    local what=$1
+    shift
+    ! "$@" || fail "$what ($*)"
+}
+
+# equal WHAT WANTED FOUND
+equal()
+{
+    [ "$2" = "$3" ] || fail "$1: wanted \"$2\", found \"$3\""
+}
+
+# e2e_begin: the directory, certificates, and free ports for both flows (OUT_PORT, IN_PORT).
+e2e_begin()
+{
+    peers_begin "e2e-$(basename "$0" .sh)"
+    trap e2e_end EXIT
+    make_certificates
+    OUT_PORT=$(free_port)
+    IN_PORT=$(free_port)
+    DNS_PORT=$(free_port)
+    POLICY=$WORK/policy.json
+}
+
+# After a failure: what mgid had to say, before the directory goes.
+e2e_end()
+{
+    local status=$?
+    if [ "$status" != 0 ] && [ -s "$WORK/mgid.log" ]; then
+        echo "--- the end of mgid's log ---"
+        tail -n 40 "$WORK/mgid.log" | cut -c 1-1000
+    fi >&2
+    peers_finish "$status"
+}
+
+# write_policy <<routes-and-flows: the text's members "routes" and "flows" completed to a policy.
+# Mail from this machine is from the company ("exchange"); the platform is known by certificate.
+write_policy()
+{
+    {
+        cat <<JSON
+{
+  "version": 1,
+  "hostname": "mx1.example.ch",
+  "spool": "$WORK/spool",
+  "control_socket": "$WORK/control",
+  "uid_base": ${UID_BASE:-61000},
+  "resolver": { "servers": ["127.0.0.1:$DNS_PORT"], "dnssec": false },
+  "retry": { "first": "${RETRY_FIRST:-2s}", "max": "${RETRY_MAX:-4s}", "lifetime": "${LIFETIME:-5d}" },
+  "identities": {
+    "server": { "certificate": "$CERTS/server.pem", "key": "$CERTS/server.key" },
+    "client": { "certificate": "$CERTS/client.pem", "key": "$CERTS/client.key" }
+  },
+  "trust": { "public": { "file": "$CERTS/ca.pem" }, "corporate": { "file": "$CERTS/corporate-ca.pem" } },
+  "peers": {
+    "incamail": { "tls": { "trust": "public", "names": ["*.incamail.com", "im.post.ch"], "organization": "Post CH AG" } },
+    "exchange": { "addresses": ["127.0.0.0/8"] }
+  },
+JSON
+        cat
+        echo '}'
+    } >"$POLICY"
+}
+
+# The flow "outbound" with rules from stdin, as a member of "flows".
+outbound_flow()
+{
+    cat <<JSON
+    "outbound": {
+      "listen": ["127.0.0.1:$OUT_PORT"], "identity": "server", "workers": ${WORKERS:-1},
+      "accept_from": ["exchange"], "rules": [ $(cat) ]
+    }
+JSON
+}
+
+# simple_policy PORT: all mail goes in clear to 127.0.0.1:PORT.
+simple_policy()
+{
+    write_policy <<JSON
+  "routes": { "sink": { "hosts": ["127.0.0.1:$1"] } },
+  "flows": { $(outbound_flow <<<'{ "name": "all", "route": "sink" }') }
+JSON
+}
+
+# log_has CONDITION…: mgid's log has such a line (see jsonl.py).
+log_has()
+{
+    json_lines "$WORK/mgid.log" "$@"
+}
+
+# send_mail FROM TO SUBJECT [swaks option…]: by swaks to the outbound flow, in clear; the output
+# stays in $WORK/swaks.out.
+send_mail()
+{
+    local from=$1 to=$2 subject=$3
+    shift 3
+    swaks --server "127.0.0.1:$OUT_PORT" --helo client.example.ch --from "$from" --to "$to" \
+        --header "Subject: $subject" "$@" >"$WORK/swaks.out" 2>&1
+}
+
+# without_received FILE: the mail without the header field that mgid put on top of it.
+without_received()
+{
+    python3 - "$1" <<'CUT'
+import re, sys
+mail = open(sys.argv[1], "rb").read()
+cut = re.sub(rb"\AReceived:[^\n]*\n(?:[ \t][^\n]*\n)*", b"", mail)
+if cut == mail:
+    sys.exit("no Received header on top")
+sys.stdout.buffer.write(cut)
+CUT
+}
+
+# The processes of mgid's role, by their parent and executable: "connection" prints its pids.
+role_pids()
+{
+    local pid executable
+    for pid in $(pgrep -P "$MGID_PID"); do
+        executable=$(readlink "/proc/$pid/exe" 2>/dev/null) || continue
+        [ "${executable##*/}" != "$1" ] || echo "$pid"
+    done
+}

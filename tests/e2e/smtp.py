@@ -1,0 +1,79 @@
+"""A raw SMTP client for tests: it sends exactly the bytes that it is told to."""
+import socket
+import ssl
+
+
+class Cut(Exception):
+    """The server closed the connection, or was silent."""
+
+
+class Session:
+    def __init__(self, port, host="127.0.0.1", timeout=20):
+        self.socket = socket.create_connection((host, int(port)), timeout=timeout)
+        self.buffer = b""
+        self.greeting = self.reply()
+
+    def line(self):
+        while b"\n" not in self.buffer:
+            try:
+                piece = self.socket.recv(65536)
+            except OSError as error:
+                raise Cut(str(error)) from error
+            if not piece:
+                raise Cut("closed")
+            self.buffer += piece
+        line, self.buffer = self.buffer.split(b"\n", 1)
+        return line.rstrip(b"\r").decode("latin-1")
+
+    def reply(self):
+        """The whole reply: its code, and its lines."""
+        lines = [self.line()]
+        while lines[-1][3:4] == "-":
+            lines.append(self.line())
+        return int(lines[-1][:3]), lines
+
+    def send(self, data):
+        try:
+            self.socket.sendall(data)
+        except OSError as error:
+            raise Cut(str(error)) from error
+
+    def command(self, text):
+        """Sends a line and returns the code of its reply."""
+        self.send(text.encode("latin-1") + b"\r\n")
+        return self.reply()[0]
+
+    def starttls(self, version=None):
+        """STARTTLS without verification; `version` is the only one offered."""
+        code = self.command("STARTTLS")
+        if code != 220:
+            return code
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        if version:
+            context.minimum_version = context.maximum_version = version
+        self.socket = context.wrap_socket(self.socket)
+        return code
+
+    def mail(self, sender, recipients, text):
+        """A mail with the text as it is (dot-stuffed by the caller); the code of the last reply."""
+        code = self.command(f"MAIL FROM:<{sender}>")
+        for recipient in recipients:
+            code = code if code >= 400 else self.command(f"RCPT TO:<{recipient}>")
+        code = code if code >= 400 else self.command("DATA")
+        if code != 354:
+            return code
+        self.send(text + b"\r\n.\r\n")
+        return self.reply()[0]
+
+    def ended(self):
+        """True when the server closes the connection without a word more."""
+        try:
+            self.line()
+        except Cut as cut:
+            return "timed out" not in str(cut)
+        return False
+
+    def close(self):
+        self.socket.close()
