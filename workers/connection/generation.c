@@ -160,8 +160,6 @@ bool generation_add(struct worker *w, int fd, uint32_t number)
         free_generation(g);
         return false;
     }
-    if (g->wanted == 0)
-        become_current(w, g);
     return true;
 }
 
@@ -177,6 +175,8 @@ void generation_ask_chains(struct worker *w)
         struct generation *g = &w->generations.slots[i];
         if (!g->used || g->ready)
             continue;
+        if (g->wanted == 0)
+            become_current(w, g);
         for (uint32_t n = 0; n < LIMIT_POLICY_IDENTITIES; n++)
             if (g->wanted >> n & 1)
                 keeper_ask_chain(w, chain_id(g, n), g->number, (uint16_t)n);

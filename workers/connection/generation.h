@@ -41,7 +41,7 @@ struct generations {
 bool generation_add(struct worker *w, int fd, uint32_t number);
 
 /* Asks the keeper for the chains that are missing: after generation_add, and after the keeper
- * was restarted. */
+ * was restarted. A generation that misses none becomes the current one. */
 void generation_ask_chains(struct worker *w);
 void generation_chain(struct worker *w, uint64_t id, bool ok, struct span chain);
 
