@@ -35,3 +35,8 @@ UNITLIBS_policy := $(LIB_jansson) $(LIB_idn)
 UNIT_policy_compile := policy-compiler policy log ipc
 UNITLIBS_policy_compile := $(LIB_jansson) $(LIB_idn)
 $(BUILD)/tests/unit_mgictl: | $(BUILD)/bin/mgictl
+UNIT_dsn := mime log ipc
+UNIT_keeper_process := policy-compiler policy mime log ipc
+UNITLIBS_keeper_process := $(LIB_boring) $(LIB_jansson) $(LIB_idn)
+UNITOBJS_keeper_process := tests/unit/certs.c
+$(BUILD)/tests/unit_keeper_process: | $(BUILD)/libexec/mgid/keeper
