@@ -118,8 +118,10 @@ bool client_open(struct worker *w, struct destination *d)
     struct candidate *candidate = destination_candidate(w, d);
     struct generation *g = w->generations.current;
     struct client *c = pool_get(&w->clients);
-    if (!c)
+    if (!c) {
+        w->clients_short = true;
         return false;
+    }
     memset(c, 0, sizeof *c);
     c->destination = d;
     c->route = d->route_index;

@@ -335,3 +335,12 @@ void destination_run(struct worker *w, struct destination *d)
     d->running = false;
     destination_rest(w, d);
 }
+
+void destination_run_all(struct worker *w)
+{
+    for (uint32_t i = 0; i < w->queue.destinations.fresh; i++) {
+        struct destination *d = pool_at(&w->queue.destinations, i);
+        if (d && d->ready.count > 0)
+            destination_run(w, d);
+    }
+}

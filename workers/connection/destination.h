@@ -53,6 +53,9 @@ struct destination *destination_for(struct worker *w, struct span route, struct 
 /* Does what can be done: hands ready deliveries to idle clients, opens new ones, asks names. */
 void destination_run(struct worker *w, struct destination *d);
 
+/* The same for every destination with ready deliveries. */
+void destination_run_all(struct worker *w);
+
 /* An answer of the resolver, or none. */
 void destination_found(struct worker *w, const struct msg_lookup_result *r);
 void destination_resolver_gone(struct worker *w);

@@ -124,6 +124,8 @@ static struct delivery *assign(struct worker *w, struct mail *m, struct recipien
         d = refused_delivery(w, m);
         r->outcome = OUTCOME_FAILED;
         (void)snprintf(r->status, sizeof r->status, "5.7.1");
+        if (r->reply.length == 0) /* taken up at a restart: the spool keeps the rule's name only */
+            (void)mail_put(m, SPAN_LIT("refused by a rule of the policy"), &r->reply);
     } else {
         struct destination *dest =
             destination_for(w, mail_span(m, r->route), mail_span(m, r->address));

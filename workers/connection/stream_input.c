@@ -239,7 +239,7 @@ void stream_take(struct worker *w, struct stream *s, struct span received)
                 break;
         }
         keep(w, s, received);
-        if (received.n == 0 && s->ended)
+        if (s->ended)
             stream_pump(w, s);
         return;
     }

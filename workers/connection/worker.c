@@ -73,6 +73,10 @@ static void housekeeping(struct worker *w)
         w->accept_again = 0;
         listen_arm(w);
     }
+    if (w->clients_short) {
+        w->clients_short = false;
+        destination_run_all(w);
+    }
     counter_set(w->counters, COUNTER_pool_buffers_free, chunk_pool_free(&w->chunks));
     if (!w->serving || spool_usage(w->spool, &usage) != SPOOL_OK)
         return;

@@ -64,6 +64,7 @@ struct worker {
     int shard;    /* its directory */
     bool serving; /* the first policy is in use, the shard is recovered */
     bool draining;
+    bool clients_short; /* a destination wants a connection, and all are in use */
     bool spool_full;       /* the last commit found no room */
     bool spool_low;        /* below the watermark: new mail is answered 452 before it hurts */
     uint64_t drain_until;  /* microseconds, monotonic */
