@@ -106,9 +106,9 @@
 /* ---- mails of our own ------------------------------------------------------------------- */
 #define LIMIT_TEXT_LINE 998         /* RFC 5322 2.1.1, without CRLF */
 #define LIMIT_RECEIVED 2048         /* a Received field */
-#define LIMIT_DSN_RECIPIENTS 100    /* reported in one notification */
+#define LIMIT_DSN_RECIPIENTS 48     /* reported in one notification */
 #define LIMIT_DSN_HEADERS 32768     /* of the original's header section, returned */
-#define LIMIT_DSN 524288            /* a whole notification */
+#define LIMIT_DSN 262144            /* a whole notification */
 
 /* ---- the spool -------------------------------------------------------------------------- */
 #define LIMIT_SEGMENT (64u << 20)       /* bytes of a segment file */

@@ -22,8 +22,9 @@ struct dsn_recipient {
     int64_t will_retry_until; /* delayed: seconds since 1970; 0: not said */
 };
 
-/* Spans may be hostile: line breaks and control characters in them become spaces, text that is
- * not ASCII is written as the part's UTF-8 or left as "?", long lines are folded. */
+/* Spans may be hostile: line breaks and control characters in them become spaces, each byte that
+ * is not ASCII "?" (the whole message is 7 bit), and each is shortened to its bound in limits.h:
+ * addresses, domains, LIMIT_REASON for diagnostics, LIMIT_NAME for the queue id. */
 struct dsn {
     struct span hostname; /* Reporting-MTA, and the domain of From and Message-ID */
     struct span queue_id; /* of the original */
@@ -46,9 +47,9 @@ struct dsn_output {
 };
 
 /*
- * Appends the whole message: CRLF lines of at most LIMIT_TEXT_LINE bytes, 7 bit except where the
- * original's headers hold UTF-8, not dot-stuffed, without Received or Return-Path. To be sent with
- * the empty sender "<>". False when it does not fit; LIMIT_DSN always suffices.
+ * Appends the whole message: CRLF lines of at most LIMIT_TEXT_LINE bytes, all 7 bit, not
+ * dot-stuffed, without Received or Return-Path. To be sent with the empty sender "<>". False when
+ * it does not fit; LIMIT_DSN always suffices.
  */
 bool dsn_compose(const struct dsn *in, struct dsn_output *out);
 
