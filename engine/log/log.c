@@ -22,6 +22,7 @@ static struct {
     bool truncated; /* the line under way lost a field */
     enum log_level level;
     enum role role;
+    int pid; /* asked once: a system call a line is dear on the hot path */
     unsigned worker;
     char flow[LIMIT_NAME + 1];
     uint64_t lost;
@@ -35,6 +36,7 @@ static const char *const level_names[] = {"debug", "info", "notice", "warning", 
 void log_identify(enum role role, struct span flow, unsigned worker)
 {
     self.role = role;
+    self.pid = (int)getpid();
     self.worker = worker;
     self.flow[log_escape(flow, self.flow, LIMIT_NAME)] = '\0';
 }
@@ -169,7 +171,7 @@ void log_begin(enum log_level level, const char *event)
                role_name(self.role));
     if (self.flow[0] != '\0')
         add_format(",\"flow\":\"%s\",\"worker\":%u", self.flow, self.worker);
-    add_format(",\"pid\":%d,\"event\":\"%s\"", (int)getpid(), event);
+    add_format(",\"pid\":%d,\"event\":\"%s\"", self.pid, event);
 }
 
 void log_span(const char *key, struct span value)

@@ -17,7 +17,8 @@
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_NOTICE, LOG_WARNING, LOG_ERROR };
 
-/* Names the process in its lines. flow may be "" (no flow and worker then). */
+/* Names the process in its lines; once a process, as its pid is asked here. flow may be "" (no flow
+ * and worker then). */
 void log_identify(enum role role, struct span flow, unsigned worker);
 
 /* Lines go to fd from now on (2 at start). Closes the descriptor before, unless it is 2. */
