@@ -142,7 +142,9 @@ static void decide(struct master *m, struct process *p, bool done, uint64_t live
     p->restart_at = UINT64_MAX;
     if (m->stop != STOP_NOT || !m->up || p->role == ROLE_COMPILER)
         return;
-    if (p->replace || (p->drain_only && done)) {
+    if (p->drain_only && done && !p->replace)
+        return; /* its shard is empty */
+    if (p->replace) {
         p->restart_at = now_ms();
         return;
     }
