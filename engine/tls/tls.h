@@ -130,7 +130,7 @@ enum { TLS_RECORD_OVERHEAD = 29, TLS_OUTPUT_MIN = 512, TLS_RECORD_MAX = 16384 };
 
 /* An upper bound of what a connection without work under way costs beside struct tls_connection:
  * measured, with a small peer chain; a client keeps the chain that its server sent. */
-enum { TLS_IDLE_BYTES = 16384 };
+enum { TLS_IDLE_BYTES = 8192 };
 
 /* ---- handshake -------------------------------------------------------------------------- */
 

@@ -440,11 +440,11 @@ END_TEST
 
 static char *joined(const char *a, const char *b, const char *c)
 {
-    char *text = malloc(strlen(a) + strlen(b) + strlen(c) + 1);
+    size_t n = strlen(a) + strlen(b) + strlen(c) + 1;
+    char *text = malloc(n);
     ck_assert(text != NULL);
-    strcpy(text, a);
-    strcat(text, b);
-    return strcat(text, c);
+    (void)snprintf(text, n, "%s%s%s", a, b, c);
+    return text;
 }
 
 static bool identity_of(const char *certificates, const char *key, const char *want_reason)

@@ -562,63 +562,6 @@ START_TEST(closing)
 }
 END_TEST
 
-/* ---- contexts ---- */
-
-START_TEST(bad_chains)
-{
-    char error[LIMIT_REASON];
-    static unsigned char bytes[LIMIT_CHAIN];
-    struct msg_writer w = {.p = bytes, .capacity = sizeof bytes};
-    ck_assert(tls_context_server(SPAN_EMPTY, TLS_ASK, error) == NULL && error[0] != '\0');
-    ck_assert(tls_context_server(SPAN_LIT("\x03"), TLS_ASK, error) == NULL);
-    msg_put_span(&w, SPAN_LIT("no certificate"));
-    ck_assert(tls_context_server(span_of(bytes, w.n), TLS_ASK, error) == NULL);
-    ck_assert(tls_context_client(span_of(bytes, w.n), error) == NULL && error[0] != '\0');
-    struct cert good = cert_make(&(struct cert_spec){.cn = "x"}, NULL);
-    w.n = 0;
-    for (size_t i = 0; i < LIMIT_CHAIN_COUNT; i++)
-        cert_put(&w, &good);
-    struct tls_context *c = tls_context_server(span_of(bytes, w.n), TLS_ASK, error);
-    ck_assert(c != NULL);
-    tls_context_free(c);
-    ck_assert(tls_context_server(span_of(bytes, w.n - 1), TLS_ASK, error) == NULL);
-    cert_put(&w, &good);
-    ck_assert(tls_context_server(span_of(bytes, w.n), TLS_ASK, error) == NULL);
-    cert_free(&good);
-    tls_context_free(NULL);
-}
-END_TEST
-
-START_TEST(names_to_ask_for)
-{
-    static const struct {
-        const char *name;
-        bool sent;
-    } cases[] = {{"im.post.ch", true},  {"mx1", true},
-                 {"a_b.example", true}, {"127.0.0.1", false},
-                 {"::1", false},        {"[::1]", false},
-                 {"", false},           {"im.post.ch.", false},
-                 {"x y", false},        {"1.2.3.example", true},
-                 {".x", false},         {"b\xc3\xbc.ch", false}};
-    set_up(&mutual);
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        static unsigned char out[4096];
-        struct tls_connection client, server;
-        ck_assert(tls_start_client(&client, ends[CLIENT].context, cases[i].name));
-        ck_assert(tls_start_server(&server, ends[SERVER].context));
-        tls_set_output(&client, out, sizeof out);
-        ck_assert_int_eq(tls_handshake(&client), TLS_WANT_READ);
-        struct span hello = tls_output(&client);
-        bool found = cases[i].name[0] != '\0' &&
-                     memmem(hello.p, hello.n, cases[i].name, strlen(cases[i].name)) != NULL;
-        ck_assert_msg(found == cases[i].sent, "%s", cases[i].name);
-        tls_wipe(&client);
-        tls_wipe(&server);
-    }
-    tear_down();
-}
-END_TEST
-
 /* A context may go while its connections live: a reload. */
 START_TEST(context_goes_first)
 {
@@ -710,8 +653,6 @@ int main(void)
     tcase_add_test(t, huge_chain);
     tcase_add_test(t, damaged_data);
     tcase_add_test(t, closing);
-    tcase_add_test(t, bad_chains);
-    tcase_add_test(t, names_to_ask_for);
     tcase_add_test(t, context_goes_first);
     tcase_add_test(t, idle_cost);
     suite_add_tcase(s, t);

@@ -21,6 +21,7 @@ UNITOBJS_keeper := tests/unit/certs.c $(filter-out workers/keeper/main.c,$(wildc
 # The program itself, with the test as its master, workers and clients.
 UNIT_control := admin counters ipc log
 UNITLIBS_control := $(LIB_jansson)
+UNITOBJS_control := tests/unit/control_stand.c
 $(BUILD)/tests/unit_control: | $(BUILD)/libexec/mgid/control
 UNIT_smtp_data := smtp log ipc
 UNIT_smtp_address := smtp log ipc
@@ -40,3 +41,7 @@ UNIT_keeper_process := policy-compiler policy mime log ipc
 UNITLIBS_keeper_process := $(LIB_boring) $(LIB_jansson) $(LIB_idn)
 UNITOBJS_keeper_process := tests/unit/certs.c
 $(BUILD)/tests/unit_keeper_process: | $(BUILD)/libexec/mgid/keeper
+UNIT_spool_record := spool log ipc
+UNIT_tls_context := tls log ipc
+UNITLIBS_tls_context := $(LIB_boring)
+UNITOBJS_tls_context := tests/unit/certs.c
