@@ -1,194 +1,21 @@
-/*
- * The control program as it is built, sandboxed, with this test as its master, its workers and its
- * clients.
- */
-#include "engine/admin/client.h"
-#include "engine/counters/counters.h"
-#include "engine/ipc/ipc.h"
-#include "engine/sandbox/role.h"
+/* What control answers, to clients that behave and to those that do not. */
 #include "engine/spool/queue_id.h"
 #include "process_state.h"
 #include "recipient_state.h"
+#include "tests/unit/control_stand.h"
 #include <check.h>
-#include <fcntl.h>
-#include <jansson.h>
 #include <poll.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-enum { WORKERS = 3, ROLE_UID = 61804 };
-
-static const char *program; /* the control program */
-static char directory[] = "/tmp/mgid-control.XXXXXX";
-static char socket_path[64];
-
-static struct {
-    pid_t pid;
-    int master;
-    int workers[WORKERS];
-    struct counters_page *pages[WORKERS];
-} self;
-
-static const char *const flows[WORKERS] = {"outbound", "outbound", "inbound"};
-static const uint16_t indexes[WORKERS] = {0, 1, 0};
-
-static void send_to_control(struct ipc_message m)
-{
-    ck_assert_int_eq(ipc_send(self.master, &m), IPC_OK);
-}
-
-static void send_worker(unsigned i)
-{
-    int pair[2], page[2];
-    ck_assert_int_eq(ipc_pair(pair), 0);
-    self.workers[i] = pair[0];
-    send_to_control(
-        (struct ipc_message){.kind = MSG_peer,
-                             .fds = {pair[1], -1},
-                             .peer = {ROLE_CONNECTION, indexes[i], span_str(flows[i])}});
-    close(pair[1]);
-    ck_assert_int_eq(counters_create(page), 0);
-    self.pages[i] = counters_map(page[0], true);
-    ck_assert_ptr_nonnull(self.pages[i]);
-    send_to_control(
-        (struct ipc_message){.kind = MSG_counters,
-                             .fds = {page[1], -1},
-                             .counters = {ROLE_CONNECTION, indexes[i], span_str(flows[i])}});
-    close(page[0]);
-    close(page[1]);
-}
-
-static void send_listener(void)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    ck_assert_ptr_nonnull(mkdtemp(directory));
-    (void)snprintf(socket_path, sizeof socket_path, "%s/control.sock", directory);
-    memcpy(address.sun_path, socket_path, sizeof socket_path);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
-    ck_assert_int_eq(listen(fd, 32), 0);
-    send_to_control((struct ipc_message){
-        .kind = MSG_listener, .fds = {fd, -1}, .listener = {0, span_str(socket_path)}});
-    close(fd);
-}
-
-static void receive(int fd, enum role from, enum role to, unsigned char *buffer,
-                    struct ipc_message *m)
-{
-    struct pollfd readable = {.fd = fd, .events = POLLIN};
-    ck_assert_int_eq(poll(&readable, 1, 5000), 1);
-    ck_assert_int_eq(ipc_receive(fd, from, to, buffer, m), IPC_OK);
-}
-
-static void start(void)
-{
-    static unsigned char buffer[LIMIT_MESSAGE];
-    struct ipc_message m;
-    int pair[2];
-    ck_assert_int_eq(ipc_pair(pair), 0);
-    self.pid = fork();
-    ck_assert_int_ge(self.pid, 0);
-    if (self.pid == 0) {
-        if (pair[1] == ROLE_MASTER_FD)
-            (void)fcntl(ROLE_MASTER_FD, F_SETFD, 0);
-        else
-            (void)dup2(pair[1], ROLE_MASTER_FD);
-        (void)close_range(ROLE_MASTER_FD + 1, ~0u, 0);
-        execl(program, program, (char *)NULL);
-        _exit(127);
-    }
-    close(pair[1]);
-    self.master = pair[0];
-    send_listener();
-    for (unsigned i = 0; i < WORKERS; i++)
-        send_worker(i);
-    /* As the master does: root gives way to a uid of the role's own. */
-    bool root = getuid() == 0;
-    send_to_control((struct ipc_message){
-        .kind = MSG_start, .start = {.uid = root ? ROLE_UID : getuid(), .privileged = root}});
-    receive(self.master, ROLE_CONTROL, ROLE_MASTER, buffer, &m);
-    ck_assert_int_eq(m.kind, MSG_started);
-}
-
-static int wait_end(void)
-{
-    int status = -1;
-    ck_assert_int_eq(waitpid(self.pid, &status, 0), self.pid);
-    self.pid = 0;
-    return status;
-}
-
-static void stop(void)
-{
-    if (self.pid > 0) {
-        send_to_control((struct ipc_message){.kind = MSG_drain, .drain = {.milliseconds = 0}});
-        int status = wait_end();
-        ck_assert_int_eq(status, 0);
-    }
-    (void)unlink(socket_path);
-    (void)rmdir(directory);
-}
-
-/* ---- the client's side ------------------------------------------------------------------ */
-
-static struct admin_client ask(const char *request)
-{
-    struct admin_client client;
-    ck_assert_int_eq(admin_connect(&client, socket_path), 0);
-    if (request)
-        ck_assert_int_eq(admin_send(&client, span_str(request)), 0);
-    return client;
-}
-
-static json_t *next(struct admin_client *client)
-{
-    struct span line;
-    ck_assert_int_eq(admin_receive(client, 15, &line), ADMIN_LINE);
-    json_t *object = json_loadb((const char *)line.p, line.n, 0, NULL);
-    ck_assert(json_is_object(object));
-    return object;
-}
-
-static const char *text_of(json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    ck_assert_msg(text != NULL, "no text \"%s\"", key);
-    return text;
-}
-
-static json_int_t number_of(json_t *object, const char *key)
-{
-    ck_assert_msg(json_is_integer(json_object_get(object, key)), "no number \"%s\"", key);
-    return json_integer_value(json_object_get(object, key));
-}
-
-static void ends(struct admin_client *client, bool ok)
-{
-    json_t *end = next(client);
-    ck_assert(json_is_true(json_object_get(end, "end")));
-    ck_assert(json_is_true(json_object_get(end, "ok")) == ok);
-    ck_assert((json_object_get(end, "error") == NULL) == ok);
-    json_decref(end);
-}
-
-static void closed(struct admin_client *client)
-{
-    struct span line;
-    ck_assert_int_eq(admin_receive(client, 15, &line), ADMIN_CLOSED);
-    admin_close(client);
-}
 
 /* ---- status ----------------------------------------------------------------------------- */
 
 static void answer_roles(uint64_t id, struct span roles)
 {
-    send_to_control((struct ipc_message){
+    stand_send((struct ipc_message){
         .kind = MSG_roles_result,
         .roles_result = {.id = id, .generation = 7, .started = 1000, .roles = roles}});
 }
@@ -198,10 +25,10 @@ START_TEST(status_tells_processes_and_counters)
     unsigned char buffer[LIMIT_MESSAGE], roles[512];
     struct ipc_message m;
     struct msg_writer w = {.p = roles, .capacity = sizeof roles};
-    counter_add(self.pages[0], COUNTER_mails_accepted, 40);
-    counter_add(self.pages[2], COUNTER_mails_accepted, 2);
+    counter_add(stand.pages[0], COUNTER_mails_accepted, 40);
+    counter_add(stand.pages[2], COUNTER_mails_accepted, 2);
     struct admin_client client = ask("{\"command\":\"status\"}");
-    receive(self.master, ROLE_CONTROL, ROLE_MASTER, buffer, &m);
+    stand_receive(stand.master, ROLE_CONTROL, ROLE_MASTER, buffer, &m);
     ck_assert_int_eq(m.kind, MSG_roles_request);
     msg_put_u8(&w, ROLE_CONNECTION);
     msg_put_u16(&w, 1);
@@ -249,7 +76,7 @@ START_TEST(malformed_roles_are_said_not_believed)
     unsigned char buffer[LIMIT_MESSAGE];
     struct ipc_message m;
     struct admin_client client = ask("{\"command\":\"status\"}");
-    receive(self.master, ROLE_CONTROL, ROLE_MASTER, buffer, &m);
+    stand_receive(stand.master, ROLE_CONTROL, ROLE_MASTER, buffer, &m);
     answer_roles(m.roles_request.id, SPAN_LIT("garbage"));
     json_decref(next(&client));
     json_t *line = next(&client);
@@ -366,15 +193,15 @@ END_TEST
 /* Only as root can a test be somebody else. */
 START_TEST(other_users_are_refused)
 {
-    ck_assert_int_eq(chmod(directory, 0711), 0);
-    ck_assert_int_eq(chmod(socket_path, 0666), 0);
+    ck_assert_int_eq(chmod(stand.directory, 0711), 0);
+    ck_assert_int_eq(chmod(stand.socket_path, 0666), 0);
     pid_t pid = fork();
     ck_assert_int_ge(pid, 0);
     if (pid == 0) {
         struct admin_client client;
         struct span line;
         bool refused = setgid(ROLE_UID + 1) == 0 && setuid(ROLE_UID + 1) == 0 &&
-                       admin_connect(&client, socket_path) == 0 &&
+                       admin_connect(&client, stand.socket_path) == 0 &&
                        admin_receive(&client, 5, &line) == ADMIN_LINE &&
                        memmem(line.p, line.n, "only root", 9) != NULL &&
                        admin_receive(&client, 5, &line) == ADMIN_CLOSED;
@@ -394,9 +221,9 @@ START_TEST(reload_brings_the_report)
     struct ipc_message m;
     for (int ok = 0; ok < 2; ok++) {
         struct admin_client client = ask("{\"command\":\"reload\"}");
-        receive(self.master, ROLE_CONTROL, ROLE_MASTER, buffer, &m);
+        stand_receive(stand.master, ROLE_CONTROL, ROLE_MASTER, buffer, &m);
         ck_assert_int_eq(m.kind, MSG_reload_request);
-        send_to_control((struct ipc_message){
+        stand_send((struct ipc_message){
             .kind = MSG_reload_result,
             .reload_result = {m.reload_request.id, (uint8_t)ok, 8,
                               SPAN_LIT("p.json:1:2: error: bad \xff\n\np.json:2:3: second")}});
@@ -440,7 +267,7 @@ static void answer_queue(unsigned i, uint64_t after, unsigned count, bool more)
     unsigned char buffer[LIMIT_MESSAGE];
     struct ipc_message m;
     struct msg_writer w = {.p = mails, .capacity = sizeof mails};
-    receive(self.workers[i], ROLE_CONTROL, ROLE_CONNECTION, buffer, &m);
+    stand_receive(stand.workers[i], ROLE_CONTROL, ROLE_CONNECTION, buffer, &m);
     ck_assert_int_eq(m.kind, MSG_queue_request);
     ck_assert_uint_eq(m.queue_request.after, after);
     ck_assert_uint_gt(m.queue_request.count, 0);
@@ -449,7 +276,7 @@ static void answer_queue(unsigned i, uint64_t after, unsigned count, bool more)
     ck_assert(!w.overflow);
     struct ipc_message r = {.kind = MSG_queue_result,
                             .queue_result = {m.queue_request.id, more, span_of(mails, w.n)}};
-    ck_assert_int_eq(ipc_send(self.workers[i], &r), IPC_OK);
+    ck_assert_int_eq(ipc_send(stand.workers[i], &r), IPC_OK);
 }
 
 static void is_mail(json_t *line, unsigned worker, uint64_t id)
@@ -533,8 +360,8 @@ START_TEST(dead_and_hanging_workers_are_named)
     struct admin_client other = ask("{\"command\":\"nonsense\"}");
     unsigned char buffer[LIMIT_MESSAGE];
     struct ipc_message m;
-    receive(self.workers[0], ROLE_CONTROL, ROLE_CONNECTION, buffer, &m);
-    close(self.workers[0]);
+    stand_receive(stand.workers[0], ROLE_CONTROL, ROLE_CONNECTION, buffer, &m);
+    close(stand.workers[0]);
     is_unanswered(next(&client), 0);
     /* Worker 1 says nothing; meanwhile others are served. */
     ends(&other, false);
@@ -544,7 +371,7 @@ START_TEST(dead_and_hanging_workers_are_named)
     is_mail(next(&client), 2, 1);
     queue_ends(&client, 1, false, false);
     /* The dead one comes back. */
-    send_worker(0);
+    stand_worker(0);
     client = ask("{\"command\":\"queue-list\",\"limit\":1}");
     answer_queue(0, 0, 1, false);
     is_mail(next(&client), 0, 1);
@@ -559,7 +386,7 @@ START_TEST(malformed_page_is_not_believed)
     struct ipc_message m;
     struct msg_writer w = {.p = mails, .capacity = sizeof mails};
     struct admin_client client = ask("{\"command\":\"queue-list\"}");
-    receive(self.workers[0], ROLE_CONTROL, ROLE_CONNECTION, buffer, &m);
+    stand_receive(stand.workers[0], ROLE_CONTROL, ROLE_CONNECTION, buffer, &m);
     put_mail(&w, _i == 0 ? 0 : 9, 1);
     if (_i == 1)
         put_mail(&w, 9, 1); /* not ascending: might go on for ever */
@@ -567,7 +394,7 @@ START_TEST(malformed_page_is_not_believed)
     struct span page = _i == 3 ? SPAN_EMPTY : span_of(mails, n);
     struct ipc_message r = {.kind = MSG_queue_result,
                             .queue_result = {m.queue_request.id, 1, page}};
-    ck_assert_int_eq(ipc_send(self.workers[0], &r), IPC_OK);
+    ck_assert_int_eq(ipc_send(stand.workers[0], &r), IPC_OK);
     if (_i == 1)
         json_decref(next(&client));
     is_unanswered(next(&client), 0);
@@ -581,8 +408,8 @@ START_TEST(forbidden_message_closes_the_channel)
 {
     struct ipc_message forbidden = {.kind = MSG_lookup_request,
                                     .lookup_request = {1, 1, SPAN_LIT("x")}};
-    ck_assert_int_eq(ipc_send(self.workers[0], &forbidden), IPC_OK);
-    struct pollfd hung = {.fd = self.workers[0]};
+    ck_assert_int_eq(ipc_send(stand.workers[0], &forbidden), IPC_OK);
+    struct pollfd hung = {.fd = stand.workers[0]};
     ck_assert_int_eq(poll(&hung, 1, 5000), 1);
     ck_assert(hung.revents & POLLHUP);
     struct admin_client client = ask("{\"command\":\"queue-list\"}");
@@ -596,16 +423,16 @@ START_TEST(answer_to_another_id_or_worker_is_unheard)
     unsigned char buffer[LIMIT_MESSAGE];
     struct ipc_message m;
     struct admin_client client = ask("{\"command\":\"queue-list\"}");
-    receive(self.workers[0], ROLE_CONTROL, ROLE_CONNECTION, buffer, &m);
+    stand_receive(stand.workers[0], ROLE_CONTROL, ROLE_CONNECTION, buffer, &m);
     uint64_t id = m.queue_request.id;
     for (unsigned i = 0; i < 2; i++) {
         /* The right id from the wrong worker, then the wrong id from the right one. */
         struct ipc_message r = {.kind = MSG_queue_result,
                                 .queue_result = {i == 0 ? id : id + 1, 0, SPAN_LIT("junk")}};
-        ck_assert_int_eq(ipc_send(self.workers[1 - i], &r), IPC_OK);
+        ck_assert_int_eq(ipc_send(stand.workers[1 - i], &r), IPC_OK);
     }
     struct ipc_message r = {.kind = MSG_queue_result, .queue_result = {id, 0, SPAN_EMPTY}};
-    ck_assert_int_eq(ipc_send(self.workers[0], &r), IPC_OK);
+    ck_assert_int_eq(ipc_send(stand.workers[0], &r), IPC_OK);
     answer_queue(1, 0, 0, false);
     answer_queue(2, 0, 0, false);
     queue_ends(&client, 0, false, true);
@@ -617,8 +444,8 @@ START_TEST(slow_client_holds_up_nobody)
     struct admin_client slow = ask("{\"command\":\"queue-list\"}");
     unsigned given = 0;
     /* Pages are asked for only as far as the slow one's buffers go. */
-    for (struct pollfd asked = {.fd = self.workers[0], .events = POLLIN}; poll(&asked, 1, 500) == 1;
-         given += 200)
+    for (struct pollfd asked = {.fd = stand.workers[0], .events = POLLIN};
+         poll(&asked, 1, 500) == 1; given += 200)
         answer_queue(0, given, 200, true);
     ck_assert_uint_gt(given, 0);
     ck_assert_uint_lt(given, 20000);
@@ -641,21 +468,21 @@ START_TEST(drain_finishes_what_is_open)
     struct admin_client idle = ask("{}");
     ends(&idle, false);
     struct admin_client client = ask("{\"command\":\"reload\"}");
-    receive(self.master, ROLE_CONTROL, ROLE_MASTER, buffer, &m);
-    send_to_control((struct ipc_message){.kind = MSG_drain, .drain = {.milliseconds = 10000}});
-    send_to_control((struct ipc_message){.kind = MSG_reload_result,
-                                         .reload_result = {m.reload_request.id, 1, 2, SPAN_EMPTY}});
+    stand_receive(stand.master, ROLE_CONTROL, ROLE_MASTER, buffer, &m);
+    stand_send((struct ipc_message){.kind = MSG_drain, .drain = {.milliseconds = 10000}});
+    stand_send((struct ipc_message){.kind = MSG_reload_result,
+                                    .reload_result = {m.reload_request.id, 1, 2, SPAN_EMPTY}});
     ends(&client, true);
     closed(&client);
     closed(&idle);
-    ck_assert_int_eq(wait_end(), 0);
+    ck_assert_int_eq(stand_wait_end(), 0);
 }
 END_TEST
 
 START_TEST(ends_with_the_master)
 {
-    close(self.master);
-    int status = wait_end();
+    close(stand.master);
+    int status = stand_wait_end();
     ck_assert(WIFEXITED(status));
     ck_assert_int_eq(WEXITSTATUS(status), EXIT_UNAVAILABLE);
 }
@@ -663,8 +490,8 @@ END_TEST
 
 START_TEST(malformed_master_is_fatal)
 {
-    ck_assert_int_eq(send(self.master, "junk", 4, MSG_NOSIGNAL), 4);
-    int status = wait_end();
+    ck_assert_int_eq(send(stand.master, "junk", 4, MSG_NOSIGNAL), 4);
+    int status = stand_wait_end();
     ck_assert(WIFEXITED(status));
     ck_assert_int_eq(WEXITSTATUS(status), EXIT_SOFTWARE);
 }
@@ -672,15 +499,11 @@ END_TEST
 
 int main(int argc, char **argv)
 {
-    static char path[4096];
-    const char *slash = strrchr(argv[0], '/');
     (void)argc;
-    (void)snprintf(path, sizeof path, "%.*s/../libexec/mgid/control",
-                   slash ? (int)(slash - argv[0]) : 1, slash ? argv[0] : ".");
-    program = path;
+    stand_program(argv[0]);
     Suite *suite = suite_create("control");
     TCase *tc = tcase_create("program");
-    tcase_add_checked_fixture(tc, start, stop);
+    tcase_add_checked_fixture(tc, stand_start, stand_stop);
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, status_tells_processes_and_counters);
     tcase_add_test(tc, malformed_roles_are_said_not_believed);
