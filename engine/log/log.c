@@ -36,7 +36,7 @@ static const char *const level_names[] = {"debug", "info", "notice", "warning", 
 void log_identify(enum role role, struct span flow, unsigned worker)
 {
     self.role = role;
-    self.pid = (int)getpid();
+    self.pid = 0;
     self.worker = worker;
     self.flow[log_escape(flow, self.flow, LIMIT_NAME)] = '\0';
 }
@@ -165,6 +165,8 @@ void log_begin(enum log_level level, const char *event)
         return;
     if (self.n > LIMIT_LOG_BUFFER - LIMIT_LOG_LINE)
         log_flush();
+    if (self.pid == 0)
+        self.pid = (int)getpid();
     self.start = self.n;
     stamp(time_text);
     add_format("{\"time\":\"%s\",\"level\":\"%s\",\"role\":\"%s\"", time_text, level_names[level],

@@ -17,7 +17,7 @@
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_NOTICE, LOG_WARNING, LOG_ERROR };
 
-/* Names the process in its lines; once a process, as its pid is asked here. flow may be "" (no flow
+/* Names the process in its lines; again after a fork, as the pid is asked once. flow may be "" (no flow
  * and worker then). */
 void log_identify(enum role role, struct span flow, unsigned worker);
 
