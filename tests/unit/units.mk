@@ -45,5 +45,5 @@ UNIT_spool_record := spool log ipc
 UNIT_tls_context := tls log ipc
 UNITLIBS_tls_context := $(LIB_boring)
 UNITOBJS_tls_context := tests/unit/certs.c
-UNIT_resolver := ipc log
+UNIT_resolver := log ipc
 UNITOBJS_resolver := workers/resolver/wire.c workers/resolver/answer.c
