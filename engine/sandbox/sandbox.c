@@ -10,6 +10,7 @@
 #include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -261,8 +262,33 @@ static const struct {
     {"seccomp", "last: it denies the system calls of all steps before", sandbox_filter},
 };
 
+/* What is weaker than it could be, as one text; "" when nothing is. */
+static void list_missing(const struct sandbox_request *request, const struct sandbox_result *result,
+                         char *text, size_t capacity)
+{
+    const struct {
+        bool missing;
+        const char *what;
+    } parts[] = {
+        {result->landlock_abi == 0, "Landlock: this kernel has none"},
+        {request->connect_any_port, "TCP rules: the policy has more ports than can be listed"},
+        {!request->connect_any_port && !result->tcp_rules,
+         "TCP rules: this kernel's Landlock has none"},
+        {!result->scopes, "scopes: this kernel's Landlock has none"},
+        {request->max_descriptors > result->max_descriptors,
+         "descriptors: the hard limit is lower than what was asked for"},
+    };
+    size_t n = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        if (parts[i].missing && n < capacity)
+            n += (size_t)snprintf(text + n, capacity - n, "%s%s", n > 0 ? "; " : "", parts[i].what);
+}
+
 static void report(const struct sandbox_request *request, const struct sandbox_result *result)
 {
+    char missing[LIMIT_REASON];
+    list_missing(request, result, missing, sizeof missing);
     log_begin(request->log_only ? LOG_WARNING : LOG_INFO, "sandbox");
     log_number("uid", result->uid);
     log_bool("chroot", request->privileged);
@@ -271,13 +297,8 @@ static void report(const struct sandbox_request *request, const struct sandbox_r
     log_bool("tcp_rules", result->tcp_rules);
     log_bool("scopes", result->scopes);
     log_number("descriptors", (int64_t)result->max_descriptors);
-    if (request->max_descriptors > result->max_descriptors)
-        log_format("missing", "descriptors: the hard limit is lower than %llu",
-                   (unsigned long long)request->max_descriptors);
-    if (request->connect_any_port)
-        log_text("missing", "TCP rules: the policy has more ports than can be listed");
-    else if (!result->tcp_rules)
-        log_text("missing", "TCP rules: this kernel's Landlock has none");
+    if (missing[0] != '\0')
+        log_text("missing", missing);
     log_end();
 }
 

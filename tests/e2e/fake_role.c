@@ -133,6 +133,9 @@ static void use_shard(void)
 {
     if (start.shard < 0)
         return;
+    int lock = openat(start.shard, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (lock < 0)
+        fatal_env(EXIT_IOERR, errno, "lock");
     if (start.drain_only) {
         (void)unlinkat(start.shard, "mail", 0);
         exit(EXIT_OK);

@@ -23,6 +23,7 @@ static _Noreturn void execute(const struct master *m, const struct process *p, i
     else
         (void)snprintf(title, sizeof title, "mgid: %s", role_name(p->role));
     signals_reset();
+    log_identify(p->role, span_str(p->flow), p->index);
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || getppid() != master)
         _exit(EXIT_UNAVAILABLE);
     int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);

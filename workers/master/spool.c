@@ -48,15 +48,32 @@ static const char *next_name(DIR *d)
     return NULL;
 }
 
-/* A directory that can't be looked into counts as one that holds something. */
+/* The file that a worker locks its shard by. It holds nothing. */
+static const char shard_lock[] = "lock";
+
+/* A shard without mail. One that can't be looked into counts as one that holds something. */
 static bool is_empty(int at, const char *name)
 {
     DIR *d = list(openat(at, name, DIRECTORY_FLAGS));
     if (d == NULL)
         return errno == ENOENT;
-    bool empty = next_name(d) == NULL;
+    bool empty = true;
+    for (const char *file; empty && (file = next_name(d)) != NULL;)
+        empty = strcmp(file, shard_lock) == 0;
     (void)closedir(d);
     return empty;
+}
+
+/* Only a shard that is empty goes: anything but the lock keeps the directory. */
+static int remove_empty(int at, const char *name)
+{
+    int shard = openat(at, name, DIRECTORY_FLAGS);
+    if (shard < 0)
+        return -1;
+    if (is_empty(at, name))
+        (void)unlinkat(shard, shard_lock, 0);
+    (void)close(shard);
+    return unlinkat(at, name, AT_REMOVEDIR);
 }
 
 static bool take_lock(struct master *m, const char *path, struct report *report)
@@ -177,7 +194,7 @@ void spool_remove_shard(struct master *m, const struct process *p)
     int flow = open_directory(m->spool, p->flow, false);
     if (flow < 0)
         return;
-    if (unlinkat(flow, name, AT_REMOVEDIR) == 0)
+    if (remove_empty(flow, name) == 0)
         log_line(LOG_INFO, "spool", "the shard %s/%s is empty and was removed", p->flow, name);
     else
         log_line(LOG_WARNING, "spool", "the shard %s/%s can't be removed: %s", p->flow, name,
@@ -239,13 +256,17 @@ bool spool_check(struct master *m, const struct policy *policy, struct report *r
     return ok;
 }
 
-static void add_leftover(struct master *m, const char *flow, const char *name)
+static void add_leftover(struct master *m, int directory, const char *flow, const char *name)
 {
     char *end;
     unsigned long index = strtoul(name, &end, 10);
     if (name[0] < '0' || name[0] > '9' || *end != '\0' || index > UINT16_MAX ||
         process_find(m, ROLE_CONNECTION, flow, (unsigned)index) != NULL)
         return;
+    if (is_empty(directory, name)) {
+        (void)remove_empty(directory, name);
+        return;
+    }
     struct process *p = process_add(m, ROLE_CONNECTION, flow, (unsigned)index);
     if (p == NULL) {
         log_line(LOG_ERROR, "spool", "too many workers: the mail in %s/%s waits", flow, name);
@@ -265,8 +286,7 @@ void spool_leftovers(struct master *m)
         if (d == NULL)
             continue;
         for (const char *name; (name = next_name(d)) != NULL;)
-            if (!is_empty(dirfd(d), name))
-                add_leftover(m, flow, name);
+            add_leftover(m, dirfd(d), flow, name);
         (void)closedir(d);
     }
 }
