@@ -131,6 +131,7 @@ static void open_log(void)
     ck_assert_int_ge(fd, 0);
     log_set_fd(fd);
     log_set_level(LOG_INFO);
+    log_identify(ROLE_MASTER, SPAN_EMPTY, 0); /* this process, forked from Check's */
 }
 
 /* What was written, NUL-terminated, malloc'ed. */
