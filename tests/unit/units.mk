@@ -47,3 +47,7 @@ UNITLIBS_tls_context := $(LIB_boring)
 UNITOBJS_tls_context := tests/unit/certs.c
 UNIT_resolver := log ipc
 UNITOBJS_resolver := workers/resolver/wire.c workers/resolver/answer.c
+UNIT_spool := spool log ipc
+UNITOBJS_spool := tests/unit/spool_rig.c
+UNIT_spool_crash := spool log ipc
+UNITOBJS_spool_crash := tests/unit/spool_rig.c
