@@ -146,7 +146,7 @@ enum spool_status rig_commit_as(struct rig *r, ssize_t written, int synced)
     struct spool_io io;
     ck_assert_int_eq(spool_batch_start(r->s, &io), SPOOL_OK);
     ck_assert_int_eq(rig_write(&io), (ssize_t)io.length);
-    return spool_batch_finish(r->s, written == SSIZE_MAX ? (ssize_t)io.length : written, synced);
+    return spool_batch_finish(r->s, written == RIG_ALL ? (ssize_t)io.length : written, synced);
 }
 
 void rig_commit(struct rig *r)

@@ -7,6 +7,7 @@
 
 #define RIG_MAILS 64
 #define RIG_RECIPIENTS 4
+#define RIG_ALL INT32_MAX /* a write result: all of it */
 
 struct rig_found {
     struct spool_ref ref;
