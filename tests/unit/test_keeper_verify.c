@@ -338,6 +338,8 @@ START_TEST(identities)
     spec.organization = "Post CH AG\r\nX-Injected: yes";
     ck_assert(!identity(&spec, platform, "Post CH AG", ""));
     ck_assert(strpbrk(reason, "\r\n") == NULL);
+    spec.organization = "Post\001AG"; /* shown with "?", and not to be met by it */
+    ck_assert(!identity(&spec, platform, "Post?AG", ""));
     /* The common name alone proves nothing. */
     spec = good_leaf;
     spec.names = NULL;
