@@ -93,6 +93,7 @@ int main(int argc, char **argv)
     memcpy(w->flow, start.flow, sizeof w->flow);
     w->shard = start.shard;
     w->shard_index = start.shard_index;
+    w->drain_only = start.drain_only;
     worker_read_clocks(w);
     tls_prepare();
     take_items(w, &start);

@@ -63,6 +63,7 @@ struct worker {
     uint16_t shard_index;
     int shard;    /* its directory */
     bool serving; /* the first policy is in use, the shard is recovered */
+    bool drain_only; /* a shard that the policy no longer uses: ends when it is empty */
     bool draining;
     bool clients_short; /* a destination wants a connection, and all are in use */
     bool spool_full;       /* the last commit found no room */
