@@ -54,3 +54,8 @@ UNIT_spool := spool log ipc
 UNITOBJS_spool := tests/unit/spool_rig.c
 UNIT_spool_crash := spool log ipc
 UNITOBJS_spool_crash := tests/unit/spool_rig.c
+UNIT_resolver_process := policy-compiler policy log ipc
+UNITLIBS_resolver_process := $(LIB_jansson) $(LIB_idn)
+$(BUILD)/tests/unit_resolver_process: | $(BUILD)/libexec/mgid/resolver
+UNIT_ring := ring log ipc
+UNITLIBS_ring := $(LIB_uring)
