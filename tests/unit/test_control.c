@@ -20,6 +20,17 @@ static void answer_roles(uint64_t id, struct span roles)
         .roles_result = {.id = id, .generation = 7, .started = 1000, .roles = roles}});
 }
 
+static void put_process(struct msg_writer *w, uint16_t index, const char *flow)
+{
+    msg_put_u8(w, ROLE_CONNECTION);
+    msg_put_u16(w, index);
+    msg_put_span(w, span_str(flow));
+    msg_put_u32(w, 4242);
+    msg_put_u32(w, 3);
+    msg_put_u64(w, 2000);
+    msg_put_u8(w, PROCESS_SERVING);
+}
+
 START_TEST(status_tells_processes_and_counters)
 {
     unsigned char buffer[LIMIT_MESSAGE], roles[512];
@@ -30,13 +41,7 @@ START_TEST(status_tells_processes_and_counters)
     struct admin_client client = ask("{\"command\":\"status\"}");
     stand_receive(stand.master, ROLE_CONTROL, ROLE_MASTER, buffer, &m);
     ck_assert_int_eq(m.kind, MSG_roles_request);
-    msg_put_u8(&w, ROLE_CONNECTION);
-    msg_put_u16(&w, 1);
-    msg_put_span(&w, SPAN_LIT("outbound"));
-    msg_put_u32(&w, 4242);
-    msg_put_u32(&w, 3);
-    msg_put_u64(&w, 2000);
-    msg_put_u8(&w, PROCESS_SERVING);
+    put_process(&w, 1, "outbound");
     answer_roles(m.roles_request.id, span_of(roles, w.n));
     json_t *line = next(&client);
     ck_assert_str_eq(text_of(line, "type"), "daemon");
@@ -242,6 +247,27 @@ END_TEST
 
 /* ---- queue ------------------------------------------------------------------------------ */
 
+/* Answers the master's part: that those workers (bits) are there. */
+static void answer_workers(unsigned present)
+{
+    unsigned char buffer[LIMIT_MESSAGE], roles[512];
+    struct ipc_message m;
+    struct msg_writer w = {.p = roles, .capacity = sizeof roles};
+    stand_receive(stand.master, ROLE_CONTROL, ROLE_MASTER, buffer, &m);
+    ck_assert_int_eq(m.kind, MSG_roles_request);
+    for (unsigned i = 0; i < WORKERS; i++)
+        if (present & 1u << i)
+            put_process(&w, indexes[i], flows[i]);
+    answer_roles(m.roles_request.id, span_of(roles, w.n));
+}
+
+static struct admin_client ask_queue(const char *request)
+{
+    struct admin_client client = ask(request);
+    answer_workers(7);
+    return client;
+}
+
 static void put_mail(struct msg_writer *w, uint64_t id, unsigned recipients)
 {
     msg_put_u64(w, id);
@@ -319,7 +345,7 @@ static void queue_ends(struct admin_client *client, json_int_t mails, bool more,
 
 START_TEST(queue_pages_through_all_workers)
 {
-    struct admin_client client = ask("{\"command\":\"queue-list\"}");
+    struct admin_client client = ask_queue("{\"command\":\"queue-list\"}");
     answer_queue(0, 0, 200, true);
     answer_queue(0, 200, 100, false);
     answer_queue(1, 0, 0, false);
@@ -335,7 +361,7 @@ END_TEST
 
 START_TEST(queue_limit_holds)
 {
-    struct admin_client client = ask("{\"command\":\"queue-list\",\"limit\":5}");
+    struct admin_client client = ask_queue("{\"command\":\"queue-list\",\"limit\":5}");
     answer_queue(0, 0, 3, false);
     answer_queue(1, 0, 10, true);
     for (unsigned i = 0; i < 3; i++)
@@ -356,7 +382,7 @@ static void is_unanswered(json_t *line, unsigned worker)
 
 START_TEST(dead_and_hanging_workers_are_named)
 {
-    struct admin_client client = ask("{\"command\":\"queue-list\"}");
+    struct admin_client client = ask_queue("{\"command\":\"queue-list\"}");
     struct admin_client other = ask("{\"command\":\"nonsense\"}");
     unsigned char buffer[LIMIT_MESSAGE];
     struct ipc_message m;
@@ -372,10 +398,43 @@ START_TEST(dead_and_hanging_workers_are_named)
     queue_ends(&client, 1, false, false);
     /* The dead one comes back. */
     stand_worker(0);
-    client = ask("{\"command\":\"queue-list\",\"limit\":1}");
+    client = ask_queue("{\"command\":\"queue-list\",\"limit\":1}");
     answer_queue(0, 0, 1, false);
     is_mail(next(&client), 0, 1);
     queue_ends(&client, 1, true, true);
+}
+END_TEST
+
+START_TEST(removed_worker_is_not_missed)
+{
+    for (unsigned i = 0; i < 2; i++)
+        close(stand.workers[i]);
+    struct admin_client client = ask("{\"command\":\"queue-list\"}");
+    /* Worker 0 is between two starts, worker 1 was taken away, worker 2 the master forgot. */
+    answer_workers(1);
+    is_unanswered(next(&client), 0);
+    answer_queue(2, 0, 1, false);
+    is_mail(next(&client), 2, 1);
+    queue_ends(&client, 1, false, false);
+    stand_worker(1);
+    client = ask("{\"command\":\"queue-list\"}");
+    answer_workers(2);
+    answer_queue(1, 0, 0, false);
+    answer_queue(2, 0, 0, false);
+    queue_ends(&client, 0, false, true);
+}
+END_TEST
+
+START_TEST(queue_is_listed_without_the_master)
+{
+    struct admin_client client = ask("{\"command\":\"queue-list\"}");
+    json_t *line = next(&client);
+    ck_assert_str_eq(text_of(line, "type"), "unanswered");
+    ck_assert_str_eq(text_of(line, "role"), "master");
+    json_decref(line);
+    for (unsigned i = 0; i < WORKERS; i++)
+        answer_queue(i, 0, 0, false);
+    queue_ends(&client, 0, false, false);
 }
 END_TEST
 
@@ -385,7 +444,7 @@ START_TEST(malformed_page_is_not_believed)
     unsigned char mails[512], buffer[LIMIT_MESSAGE];
     struct ipc_message m;
     struct msg_writer w = {.p = mails, .capacity = sizeof mails};
-    struct admin_client client = ask("{\"command\":\"queue-list\"}");
+    struct admin_client client = ask_queue("{\"command\":\"queue-list\"}");
     stand_receive(stand.workers[0], ROLE_CONTROL, ROLE_CONNECTION, buffer, &m);
     put_mail(&w, _i == 0 ? 0 : 9, 1);
     if (_i == 1)
@@ -412,7 +471,7 @@ START_TEST(forbidden_message_closes_the_channel)
     struct pollfd hung = {.fd = stand.workers[0]};
     ck_assert_int_eq(poll(&hung, 1, 5000), 1);
     ck_assert(hung.revents & POLLHUP);
-    struct admin_client client = ask("{\"command\":\"queue-list\"}");
+    struct admin_client client = ask_queue("{\"command\":\"queue-list\"}");
     is_unanswered(next(&client), 0);
     admin_close(&client);
 }
@@ -422,7 +481,7 @@ START_TEST(answer_to_another_id_or_worker_is_unheard)
 {
     unsigned char buffer[LIMIT_MESSAGE];
     struct ipc_message m;
-    struct admin_client client = ask("{\"command\":\"queue-list\"}");
+    struct admin_client client = ask_queue("{\"command\":\"queue-list\"}");
     stand_receive(stand.workers[0], ROLE_CONTROL, ROLE_CONNECTION, buffer, &m);
     uint64_t id = m.queue_request.id;
     for (unsigned i = 0; i < 2; i++) {
@@ -441,7 +500,7 @@ END_TEST
 
 START_TEST(slow_client_holds_up_nobody)
 {
-    struct admin_client slow = ask("{\"command\":\"queue-list\"}");
+    struct admin_client slow = ask_queue("{\"command\":\"queue-list\"}");
     unsigned given = 0;
     /* Pages are asked for only as far as the slow one's buffers go. */
     for (struct pollfd asked = {.fd = stand.workers[0], .events = POLLIN};
@@ -518,6 +577,8 @@ int main(int argc, char **argv)
     tcase_add_test(tc, queue_pages_through_all_workers);
     tcase_add_test(tc, queue_limit_holds);
     tcase_add_test(tc, dead_and_hanging_workers_are_named);
+    tcase_add_test(tc, removed_worker_is_not_missed);
+    tcase_add_test(tc, queue_is_listed_without_the_master);
     tcase_add_loop_test(tc, malformed_page_is_not_believed, 0, 4);
     tcase_add_test(tc, forbidden_message_closes_the_channel);
     tcase_add_test(tc, answer_to_another_id_or_worker_is_unheard);

@@ -226,8 +226,9 @@ static bool check_time(struct control *control, struct control_client *client)
 {
     struct control_job *job = &client->job;
     if (job->awaited != CONTROL_NOBODY && control->now >= job->deadline) {
+        int whom = job->awaited;
         job->awaited = CONTROL_NOBODY;
-        job->request->lost(control, client, "no answer in time");
+        job->request->lost(control, client, whom, "no answer in time");
     }
     bool own_turn = pending(client) > 0 ? client->stalled : !job->request;
     return !own_turn || control->now < client->deadline;

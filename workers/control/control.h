@@ -21,6 +21,7 @@ struct control_worker {
     char flow[LIMIT_NAME + 1];
     uint16_t index;
     int fd;                     /* -1: no channel */
+    bool dropped;               /* the policy has it no more, and the process has ended */
     struct counters_page *page; /* or NULL */
 };
 
@@ -126,6 +127,26 @@ void client_line(struct control_client *client, json_t *object);
  * the job. error NULL: ok. */
 void client_end(struct control_client *client, json_t *end, const char *error);
 
+/* ---- roles.c ---------------------------------------------------------------------------- */
+
+/* A process as the master's list tells of it. */
+struct control_process {
+    unsigned role;
+    unsigned index;
+    struct span flow; /* points into the list */
+    uint32_t pid;
+    uint32_t restarts;
+    uint64_t started; /* seconds since 1970 */
+    unsigned state;   /* enum process_state */
+};
+
+/* Takes the next process from the list in *r; false at its end, and when what follows is
+ * malformed: then r->bad is set. */
+bool roles_next(struct msg_reader *r, struct control_process *process);
+
+/* Is the worker in the list? A malformed list excludes nobody. */
+bool roles_have_worker(struct span roles, const struct control_worker *worker);
+
 /* ---- requests.c ------------------------------------------------------------------------- */
 
 struct control_request {
@@ -136,8 +157,8 @@ struct control_request {
     /* The awaited answer came. */
     void (*answer)(struct control *control, struct control_client *client,
                    const struct ipc_message *m);
-    /* It will not come: why. */
-    void (*lost)(struct control *control, struct control_client *client, const char *why);
+    /* It will not come: whose, and why. */
+    void (*lost)(struct control *control, struct control_client *client, int whom, const char *why);
     /* The client takes more lines; NULL where there is nothing to continue. */
     void (*proceed)(struct control *control, struct control_client *client);
 };
@@ -156,7 +177,7 @@ void request_unanswered(struct control *control, struct control_client *client, 
 #define REQUEST(command, key, function, proceed)                                                   \
     void function##_begin(struct control *, struct control_client *, uint64_t);                    \
     void function##_answer(struct control *, struct control_client *, const struct ipc_message *); \
-    void function##_lost(struct control *, struct control_client *, const char *);
+    void function##_lost(struct control *, struct control_client *, int, const char *);
 #include "workers/control/requests.def"
 #undef REQUEST
 void queue_list_proceed(struct control *, struct control_client *);

@@ -16,7 +16,22 @@ void queue_list_begin(struct control *control, struct control_client *client, ui
         client_end(client, NULL, "no memory");
         return;
     }
-    queue_list_proceed(control, client);
+    /* Which workers there are: one that a reload took away has no queue that could be missed. */
+    struct ipc_message m = {.kind = MSG_roles_request};
+    const char *why =
+        control_ask(control, client, CONTROL_MASTER, &m, &m.roles_request.id, LIMIT_ADMIN_SECONDS);
+    if (why)
+        request_unanswered(control, client, CONTROL_MASTER, why);
+}
+
+/* Marks the workers that are gone for good. A worker whose channel is open is there, whatever the
+ * list says: its answer is better than the master's. */
+static void sort_out(struct control *control, struct span roles)
+{
+    for (unsigned i = 0; i < control->worker_count; i++) {
+        struct control_worker *worker = &control->workers[i];
+        worker->dropped = worker->fd < 0 && !roles_have_worker(roles, worker);
+    }
 }
 
 static void next_worker(struct control_job *job)
@@ -27,24 +42,36 @@ static void next_worker(struct control_job *job)
     job->unlisted = (struct msg_reader){.in = SPAN_EMPTY};
 }
 
-void queue_list_lost(struct control *control, struct control_client *client, const char *why)
+static void worker_lost(struct control *control, struct control_client *client, const char *why)
 {
     request_unanswered(control, client, (int)client->job.worker, why);
     next_worker(&client->job);
 }
 
+void queue_list_lost(struct control *control, struct control_client *client, int whom,
+                     const char *why)
+{
+    if (whom == CONTROL_MASTER)
+        request_unanswered(control, client, CONTROL_MASTER, why);
+    else
+        worker_lost(control, client, why);
+}
+
 void queue_list_answer(struct control *control, struct control_client *client,
                        const struct ipc_message *m)
 {
-    (void)control;
     struct control_job *job = &client->job;
+    if (m->kind == MSG_roles_result) {
+        sort_out(control, m->roles_result.roles);
+        return;
+    }
     struct span mails = m->queue_result.mails;
     BUG_ON(mails.n > LIMIT_QUEUE_PAGE);
     memcpy(job->page, mails.p, mails.n);
     job->unlisted = (struct msg_reader){.in = span_of(job->page, mails.n)};
     job->page_more = m->queue_result.more != 0;
     if (mails.n == 0 && job->page_more) {
-        queue_list_lost(control, client, "it says that there is more and sends nothing");
+        worker_lost(control, client, "it says that there is more and sends nothing");
         return;
     }
     if (mails.n == 0)
@@ -123,7 +150,7 @@ static void list_page(struct control *control, struct control_client *client)
            client->out_n - client->out_sent < LIMIT_ADMIN_BATCH) {
         json_t *mail = take_mail(worker, job);
         if (job->unlisted.bad) {
-            queue_list_lost(control, client, "its list of mails is malformed");
+            worker_lost(control, client, "its list of mails is malformed");
             return;
         }
         client_line(client, mail);
@@ -145,7 +172,7 @@ static void ask_for_page(struct control *control, struct control_client *client)
     const char *why = control_ask(control, client, (int)job->worker, &m, &m.queue_request.id,
                                   LIMIT_ADMIN_SECONDS);
     if (why)
-        queue_list_lost(control, client, why);
+        worker_lost(control, client, why);
 }
 
 void queue_list_proceed(struct control *control, struct control_client *client)
@@ -154,7 +181,9 @@ void queue_list_proceed(struct control *control, struct control_client *client)
     while (job->awaited == CONTROL_NOBODY && job->worker < control->worker_count && job->left > 0) {
         if (client->out_n - client->out_sent >= LIMIT_ADMIN_BATCH)
             return;
-        if (job->unlisted.in.n > 0)
+        if (control->workers[job->worker].dropped)
+            next_worker(job);
+        else if (job->unlisted.in.n > 0)
             list_page(control, client);
         else
             ask_for_page(control, client);

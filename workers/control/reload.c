@@ -8,7 +8,7 @@ void reload_begin(struct control *control, struct control_client *client, uint64
     const char *why = control_ask(control, client, CONTROL_MASTER, &m, &m.reload_request.id,
                                   LIMIT_ADMIN_RELOAD_SECONDS);
     if (why)
-        reload_lost(control, client, why);
+        reload_lost(control, client, CONTROL_MASTER, why);
 }
 
 void reload_answer(struct control *control, struct control_client *client,
@@ -30,8 +30,8 @@ void reload_answer(struct control *control, struct control_client *client,
                                    : "the policy was refused; the one before stays in force");
 }
 
-void reload_lost(struct control *control, struct control_client *client, const char *why)
+void reload_lost(struct control *control, struct control_client *client, int whom, const char *why)
 {
-    request_unanswered(control, client, CONTROL_MASTER, why);
+    request_unanswered(control, client, whom, why);
     client_end(client, NULL, "no answer to the reload; the log tells how it went");
 }

@@ -117,7 +117,7 @@ void request_peer_lost(struct control *control, int whom, const char *why)
         if (client->fd < 0 || client->job.awaited != whom)
             continue;
         client->job.awaited = CONTROL_NOBODY;
-        client->job.request->lost(control, client, why);
+        client->job.request->lost(control, client, whom, why);
     }
 }
 

@@ -46,29 +46,20 @@ void status_begin(struct control *control, struct control_client *client, uint64
     const char *why =
         control_ask(control, client, CONTROL_MASTER, &m, &m.roles_request.id, LIMIT_ADMIN_SECONDS);
     if (why)
-        status_lost(control, client, why);
+        status_lost(control, client, CONTROL_MASTER, why);
 }
 
 /* Adds a line for each process; false when the list is malformed. */
 static bool processes_lines(struct control_client *client, struct span roles)
 {
     struct msg_reader r = {.in = roles};
-    while (!r.bad && r.in.n > 0) {
-        unsigned role = msg_get_u8(&r);
-        unsigned index = msg_get_u16(&r);
-        struct span flow = msg_get_span(&r, LIMIT_NAME);
-        uint32_t pid = msg_get_u32(&r);
-        uint32_t restarts = msg_get_u32(&r);
-        uint64_t started = msg_get_u64(&r);
-        unsigned state = msg_get_u8(&r);
-        if (r.bad)
-            break;
-        client_line(client,
-                    json_pack("{s:s, s:s, s:o, s:i, s:I, s:I, s:I, s:s}", "type", "process", "role",
-                              role_name(role), "flow", json_of_span(flow), "index", (int)index,
-                              "pid", (json_int_t)pid, "restarts", (json_int_t)restarts, "started",
-                              (json_int_t)started, "state", process_state_text(state)));
-    }
+    struct control_process p;
+    while (roles_next(&r, &p))
+        client_line(client, json_pack("{s:s, s:s, s:o, s:i, s:I, s:I, s:I, s:s}", "type", "process",
+                                      "role", role_name(p.role), "flow", json_of_span(p.flow),
+                                      "index", (int)p.index, "pid", (json_int_t)p.pid, "restarts",
+                                      (json_int_t)p.restarts, "started", (json_int_t)p.started,
+                                      "state", process_state_text(p.state)));
     return msg_get_end(&r);
 }
 
@@ -87,10 +78,10 @@ void status_answer(struct control *control, struct control_client *client,
     end(control, client);
 }
 
-void status_lost(struct control *control, struct control_client *client, const char *why)
+void status_lost(struct control *control, struct control_client *client, int whom, const char *why)
 {
     client_line(client, json_pack("{s:s, s:s, s:I}", "type", "daemon", "version", MGID_VERSION,
                                   "generation", (json_int_t)control->generation));
-    request_unanswered(control, client, CONTROL_MASTER, why);
+    request_unanswered(control, client, whom, why);
     end(control, client);
 }

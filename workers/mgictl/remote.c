@@ -34,7 +34,7 @@ static enum exit_status cannot_connect(const char *path)
     }
     fprintf(stderr,
             "mgictl: mgid does not answer at %s (%s): is it running? systemctl status mgid\n"
-            "Another socket is named with --socket PATH (\"control_socket\" of the policy).\n",
+            "Another socket is named with --socket PATH (in the policy it is /control/socket).\n",
             path, strerror(error));
     return EXIT_UNAVAILABLE;
 }
