@@ -25,6 +25,15 @@ static void log_bounced(const struct mail *m, const struct recipient *r, struct 
     log_end();
 }
 
+/* The host's name out of "host[address]:port". */
+static struct span host_of_relay(struct span relay)
+{
+    size_t n = 0;
+    while (n < relay.n && relay.p[n] != '[')
+        n++;
+    return span_head(relay, n);
+}
+
 /* The recipients that one notification names: marked, and described. */
 static unsigned report(struct delivery *d, struct dsn_recipient *list, int64_t now, bool describe)
 {
@@ -42,7 +51,7 @@ static unsigned report(struct delivery *d, struct dsn_recipient *list, int64_t n
                 .status = span_str(r->status),
                 .diagnostic = mail_span(m, r->reply),
                 .remote_reply = r->remote,
-                .remote_mta = mail_span(m, r->relay),
+                .remote_mta = host_of_relay(mail_span(m, r->relay)),
                 .last_attempt = d->began > 0 ? now : 0,
             };
         n++;
