@@ -85,12 +85,10 @@ enum ipc_status ipc_receive(int fd, enum role from, enum role to, unsigned char 
             return IPC_AGAIN;
         return errno == ECONNRESET ? IPC_CLOSED : IPC_FAILED;
     }
-    if (r == 0)
-        return IPC_CLOSED;
     int fds[LIMIT_MESSAGE_FDS];
     unsigned count = take_descriptors(&h, fds);
-    enum ipc_status status = IPC_MALFORMED;
-    if (!(h.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
+    enum ipc_status status = r == 0 ? IPC_CLOSED : IPC_MALFORMED;
+    if (r > 0 && !(h.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
         status = ipc_decode(span_of(buffer, (size_t)r), from, to, m);
     if (status == IPC_OK && count != ipc_kind_descriptors(m->kind))
         status = IPC_MALFORMED;

@@ -26,6 +26,7 @@ static struct {
     unsigned worker;
     char flow[LIMIT_NAME + 1];
     uint64_t lost;
+    bool cut;     /* the last write ended in the midst of a line */
     size_t start; /* where the line under way begins */
     size_t n;
     char buffer[LIMIT_LOG_BUFFER];
@@ -211,7 +212,7 @@ void log_number(const char *key, int64_t value)
 void log_seconds(const char *key, int64_t us)
 {
     const char *sign = us < 0 ? "-" : "";
-    uint64_t v = us < 0 ? (uint64_t)-us : (uint64_t)us;
+    uint64_t v = us < 0 ? 0 - (uint64_t)us : (uint64_t)us;
     add_format(",\"%s\":%s%" PRIu64 ".%06" PRIu64, key, sign, v / 1000000, v % 1000000);
 }
 
@@ -243,6 +244,8 @@ static size_t count_lines(const char *p, size_t n)
     return lines;
 }
 
+/* What is not written is counted as lost. A line that was cut in its midst is closed by the next
+ * write, so that a reader loses that line and not the one after it. */
 static bool write_all(const char *p, size_t n)
 {
     while (n > 0) {
@@ -253,10 +256,31 @@ static bool write_all(const char *p, size_t n)
             self.lost += count_lines(p, n);
             return false;
         }
+        self.cut = r > 0 && p[r - 1] != '\n';
         p += r;
         n -= (size_t)r;
     }
     return true;
+}
+
+static bool tell_lost(void)
+{
+    char line[256];
+    char time_text[48];
+    if (self.lost == 0 && !self.cut)
+        return true;
+    uint64_t lost = self.lost;
+    stamp(time_text);
+    int n = snprintf(line, sizeof line,
+                     "%s{\"time\":\"%s\",\"level\":\"warning\",\"role\":\"%s\",\"pid\":%d,"
+                     "\"event\":\"log lost\",\"lines\":%" PRIu64 "}\n",
+                     self.cut ? "\n" : "", time_text, role_name(self.role), self.pid, lost);
+    BUG_ON(n < 0 || (size_t)n >= sizeof line);
+    self.lost = 0;
+    if (write_all(line, (size_t)n))
+        return true;
+    self.lost = lost;
+    return false;
 }
 
 void log_flush(void)
@@ -264,14 +288,13 @@ void log_flush(void)
     size_t n = self.n;
     self.n = 0;
     self.start = 0;
-    if (n == 0 || !write_all(self.buffer, n) || self.lost == 0)
+    if (n == 0)
         return;
-    char line[128];
-    int len = snprintf(line, sizeof line,
-                       "{\"level\":\"warning\",\"event\":\"log lost\",\"lines\":%" PRIu64 "}\n",
-                       self.lost);
-    self.lost = 0;
-    (void)write_all(line, (size_t)len);
+    if (!tell_lost()) {
+        self.lost += count_lines(self.buffer, n);
+        return;
+    }
+    (void)write_all(self.buffer, n);
 }
 
 void log_line(enum log_level level, const char *event, const char *format, ...)

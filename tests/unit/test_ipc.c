@@ -485,6 +485,7 @@ START_TEST(wrong_number_of_descriptors_closes_them)
     descriptors_are_closed(packet, n, 2, IPC_MALFORMED);
     n = ipc_encode(&none, packet, sizeof packet);
     descriptors_are_closed(packet, n, 1, IPC_MALFORMED);
+    descriptors_are_closed((const unsigned char *)"", 0, 1, IPC_CLOSED);
     descriptors_are_closed(packet, n, 2, IPC_MALFORMED);
     descriptors_are_closed("junk", 4, 2, IPC_MALFORMED);
     struct ipc_message forbidden = {.kind = MSG_shard};
