@@ -430,6 +430,8 @@ void transaction_committed(struct worker *w, struct transaction *t, bool ok)
     if (ok) {
         t->mail = NULL;
         log_accepted(m);
+    } else if ((m->flags & MAIL_LARGE) && !t->large.active) {
+        spool_large_discard(w->spool, m->id); /* whole and synced, but no record names it */
     }
     if (s)
         session_committed(w, s, ok, id);
