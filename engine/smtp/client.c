@@ -4,6 +4,7 @@
  * ahead of the answers, without it never by more than one.
  */
 #include "engine/smtp/client.h"
+#include "engine/smtp/address.h"
 #include "status.h"
 
 enum state {
@@ -262,26 +263,24 @@ void smtp_client_tls_established(struct smtp_client *c)
 
 /* ---- a mail ----------------------------------------------------------------------------- */
 
-/* No byte that could end the path or the line: the addresses were parsed once, so what is left to
- * check is that nothing harmful got in since. */
-static bool address_sendable(struct span s)
+/* Addresses were parsed when they came; they are parsed again, so that nothing that ends a path or
+ * a line can get into a command by way of the spool or the policy. */
+static bool address_sendable(struct span s, bool null_allowed)
 {
-    if (s.n > LIMIT_ADDRESS)
-        return false;
-    for (size_t i = 0; i < s.n; i++)
-        if (s.p[i] < 0x20 || s.p[i] >= 0x7f)
-            return false;
-    return true;
+    struct smtp_address a;
+
+    return smtp_address_parse(s, &a) == SMTP_ADDRESS_OK &&
+           (null_allowed || a.kind != SMTP_ADDRESS_NULL);
 }
 
 bool smtp_client_mail(struct smtp_client *c, const struct smtp_envelope *envelope)
 {
     BUG_ON(c->state != STATE_READY || envelope->count == 0 || envelope->count > UINT32_MAX - 2);
     BUG_ON(c->config->tls == SMTP_TLS_REQUIRE && !c->tls);
-    if (!address_sendable(envelope->sender))
+    if (!address_sendable(envelope->sender, true))
         return false;
     for (uint32_t i = 0; i < envelope->count; i++)
-        if (envelope->recipients[i].n == 0 || !address_sendable(envelope->recipients[i]))
+        if (!address_sendable(envelope->recipients[i], false))
             return false;
     c->envelope = envelope;
     c->sent = 0;
