@@ -55,6 +55,8 @@ static const struct {
     {"half.example", MX, "10 mx.dead.example"},
     {"half.example", MX, "20 mx1.good.example"},
     {"internal.test", A, "192.0.2.4"},
+    {"big.example", MX, "10 mx.big.example"},
+    {"mx.big.example", A, "192.0.2.5"},
 };
 
 static size_t put_name(unsigned char *p, const char *name)
@@ -126,52 +128,95 @@ static bool below(const char *name, const char *domain)
     return n >= d && strcmp(name + n - d, domain) == 0;
 }
 
-static _Noreturn void serve(int fd)
+/* The response to the query in p, in its place; 0 for silence. Over UDP a name below "big." is only
+ * told to come again over TCP. */
+static size_t respond(unsigned char *p, bool tcp)
+{
+    char name[256] = "";
+    size_t i = 12, length = 0;
+    for (; p[i] != 0; i += 1u + p[i]) {
+        if (length > 0)
+            name[length++] = '.';
+        for (unsigned k = 1; k <= p[i]; k++)
+            name[length++] = (char)ascii_lower(p[i + k]);
+    }
+    int type = p[i + 2];
+    size_t end = i + 5;
+    bool truncated = !tcp && below(name, "big.example");
+    p[2] = truncated ? 0x83 : 0x81;
+    p[3] = 0x82;
+    memset(p + 6, 0, 6);
+    if (below(name, "dead.example"))
+        return 0;
+    return truncated || below(name, "fail.example") ? end : answer(p, end, name, type);
+}
+
+static void serve_tcp(int listener)
+{
+    unsigned char p[4096];
+    int fd = accept(listener, NULL, NULL);
+    ssize_t n = recv(fd, p, 512, 0);
+    if (n == 2) /* the length came by itself */
+        n += recv(fd, p + 2, 510, 0);
+    if (n > 18) {
+        size_t end = respond(p + 2, true);
+        p[0] = (unsigned char)(end >> 8);
+        p[1] = (unsigned char)end;
+        (void)send(fd, p, end + 2, MSG_NOSIGNAL);
+    }
+    (void)close(fd);
+}
+
+static _Noreturn void serve(int udp, int listener)
 {
     unsigned char p[4096];
     for (;;) {
+        struct pollfd fds[] = {{.fd = udp, .events = POLLIN}, {.fd = listener, .events = POLLIN}};
         struct sockaddr_storage from;
         socklen_t size = sizeof from;
-        ssize_t n = recvfrom(fd, p, 512, 0, (struct sockaddr *)&from, &size);
-        char name[256] = "";
-        size_t i = 12, length = 0;
-        if (n < 17)
+        if (poll(fds, 2, -1) <= 0)
             continue;
-        for (; p[i] != 0; i += 1u + p[i]) {
-            if (length > 0)
-                name[length++] = '.';
-            for (unsigned k = 1; k <= p[i]; k++)
-                name[length++] = (char)ascii_lower(p[i + k]);
-        }
-        int type = p[i + 2];
-        if (below(name, "dead.example"))
+        if (fds[1].revents != 0)
+            serve_tcp(listener);
+        if (fds[0].revents == 0 || recvfrom(udp, p, 512, 0, (struct sockaddr *)&from, &size) < 17)
             continue;
-        p[2] = 0x81;
-        p[3] = 0x82;
-        memset(p + 6, 0, 6);
-        size_t end = i + 5;
-        if (!below(name, "fail.example"))
-            end = answer(p, end, name, type);
-        (void)sendto(fd, p, end, 0, (struct sockaddr *)&from, size);
+        size_t end = respond(p, false);
+        if (end > 0)
+            (void)sendto(udp, p, end, 0, (struct sockaddr *)&from, size);
     }
+}
+
+/* One port for both, which another process may have taken meanwhile. */
+static bool bind_server(int fds[2])
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    fds[0] = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    fds[1] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ck_assert(fds[0] >= 0 && fds[1] >= 0);
+    ck_assert_int_eq(bind(fds[0], (struct sockaddr *)&address, size), 0);
+    ck_assert_int_eq(getsockname(fds[0], (struct sockaddr *)&address, &size), 0);
+    self.port = ntohs(address.sin_port);
+    if (bind(fds[1], (struct sockaddr *)&address, size) == 0 && listen(fds[1], 16) == 0)
+        return true;
+    close(fds[0]);
+    close(fds[1]);
+    return false;
 }
 
 static void start_server(void)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof address;
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    ck_assert_int_ge(fd, 0);
-    ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, size), 0);
-    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&address, &size), 0);
-    self.port = ntohs(address.sin_port);
+    int fds[2];
+    while (!bind_server(fds))
+        ck_assert_int_eq(errno, EADDRINUSE);
     self.server = fork();
     ck_assert_int_ge(self.server, 0);
     if (self.server == 0) {
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-        serve(fd);
+        serve(fds[0], fds[1]);
     }
-    close(fd);
+    close(fds[0]);
+    close(fds[1]);
 }
 
 /* ---- what the master does --------------------------------------------------------------- */
@@ -372,6 +417,7 @@ START_TEST(answers)
     expect(fd, LOOKUP_HOST, "gone.example", LOOKUP_NO_SUCH_DOMAIN, "",
            "gone.example: no such domain");
     expect(fd, LOOKUP_HOST, "internal.test", LOOKUP_OK, "0 internal.test 4:4", "");
+    expect(fd, LOOKUP_MX, "big.example", LOOKUP_OK, "10 mx.big.example 4:5", "");
     expect(fd, LOOKUP_MX, "[IPv6:2001:db8::9]", LOOKUP_OK, "0  6:9", "");
     expect(fd, LOOKUP_MX, "not a name", LOOKUP_BAD_NAME, "", "not a host name");
     expect(fd, LOOKUP_MX, "x.fail.example", LOOKUP_TRY_AGAIN, "", "MX x.fail.example: SERVFAIL");
