@@ -22,7 +22,7 @@ WARN   := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prot
 HARDEN := -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE \
           $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2)
 CFLAGS_ALL := -std=c17 -D_GNU_SOURCE -DMGID_VERSION='"$(VERSION)"' $(OPTIMISE) -g -MMD -MP \
-          $(WARN) $(HARDEN) $(SANITIZE) -I. -Iinclude -isystem /usr/include/android $(CFLAGS)
+          $(WARN) $(HARDEN) $(SANITIZE) -iquote . -iquote include -isystem /usr/include/android $(CFLAGS)
 LDFLAGS_ALL := -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed $(SANITIZE) $(LDFLAGS)
 
 # --- libraries ---
@@ -31,7 +31,6 @@ LIB_uring   := -l:liburing.a
 LIB_boring  := -L$(ANDROID) -Wl,-rpath,$(ANDROID) -lssl -lcrypto
 LIB_seccomp := -lseccomp
 LIB_jansson := -ljansson
-LIB_idn2    := -lidn2
 LIB_idn     := -lidn2
 LIB_unbound := -lunbound
 LIB_check   := $(shell pkg-config --libs check 2>/dev/null || echo -lcheck)
