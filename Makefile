@@ -74,6 +74,10 @@ SOURCES_policy-compiler := $(COMPILER_SOURCES)
 $(foreach m,$(MODULES),$(eval SOURCES_$(m) := $(wildcard engine/$(m)/*.c)))
 ALL_ARCHIVES := $(MODULES) policy policy-compiler
 
+# What is run is shown short; `make V=1` shows whole commands.
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2))
+
 .PHONY: all help
 all: $(BINARIES)
 
@@ -81,7 +85,8 @@ define archive_rule
 $(BUILD)/lib/$(1).a: $(SOURCES_$(1):%.c=$(BUILD)/obj/%.o)
 	@mkdir -p $$(@D)
 	@rm -f $$@
-	ar rcsD $$@ $$^
+	$$(call say,AR,$$@)
+	$$(Q)ar rcsD $$@ $$^
 .PHONY: lib-$(1)
 lib-$(1): $(BUILD)/lib/$(1).a
 endef
@@ -91,7 +96,8 @@ define program_rule
 $(BUILD)/$(call path,$(1)): $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $(call folder,$(1))/*.c)) \
                             $(foreach a,$(ARCHIVES_$(1)),$(BUILD)/lib/$(a).a)
 	@mkdir -p $$(@D)
-	$(CC) $(LDFLAGS_ALL) -o $$@ $$^ $(LIBS_$(1))
+	$$(call say,LINK,$$@)
+	$$(Q)$(CC) $(LDFLAGS_ALL) -o $$@ $$^ $(LIBS_$(1))
 .PHONY: $(1)
 $(1): $(BUILD)/$(call path,$(1))
 endef
@@ -99,7 +105,8 @@ $(foreach p,$(PROGRAMS) $(BENCH_PROGRAMS),$(eval $(call program_rule,$(p))))
 
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -c -o $@ $<
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CFLAGS_ALL) -c -o $@ $<
 
 # --- unit tests: tests/unit/test_NAME.c; what it links is in UNIT_NAME (archives) and UNITLIBS_NAME.
 # A unit test may take in objects of a program: UNITOBJS_NAME (sources).
@@ -109,7 +116,8 @@ define unit_rule
 $(BUILD)/tests/unit_$(1): $(BUILD)/obj/tests/unit/test_$(1).o $(UNITOBJS_$(1):%.c=$(BUILD)/obj/%.o) \
                           $(foreach a,$(UNIT_$(1)),$(BUILD)/lib/$(a).a)
 	@mkdir -p $$(@D)
-	$(CC) $(LDFLAGS_ALL) -o $$@ $$^ $(UNITLIBS_$(1)) $(LIB_check)
+	$$(call say,LINK,$$@)
+	$$(Q)$(CC) $(LDFLAGS_ALL) -o $$@ $$^ $(UNITLIBS_$(1)) $(LIB_check)
 .PHONY: unit-$(1)
 unit-$(1): $(BUILD)/tests/unit_$(1)
 	$(BUILD)/tests/unit_$(1)
@@ -119,9 +127,72 @@ UNIT_BINARIES := $(UNITS:%=$(BUILD)/tests/unit_%)
 # Stands in for any role in tests of the master (tests/e2e/test_master.sh).
 $(BUILD)/tests/fake_role: $(BUILD)/obj/tests/e2e/fake_role.o $(foreach a,sandbox log ipc,$(BUILD)/lib/$(a).a)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIB_seccomp)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIB_seccomp)
 
 .PHONY: units
 units: $(UNIT_BINARIES)
+
+# --- everything that a test needs, and the tests ---
+# The recipes below begin with the set-up and then call make again: what the machine lacked when
+# this file was read (pkg-config, headers) may be there by then.
+TESTED := $(BINARIES) $(foreach p,$(BENCH_PROGRAMS),$(BUILD)/$(call path,$(p))) $(UNIT_BINARIES) \
+          $(BUILD)/tests/fake_role
+ASAN   := BUILD=$(BUILD)/asan OPTIMISE=-O1 \
+          SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all"
+JOBS   ?= $(shell nproc 2>/dev/null || echo 2)
+
+.PHONY: tested test test-plain test-asan tidy setup
+tested: $(TESTED)
+
+setup:
+	@deploy/setup.sh test
+
+# Every fast test, as built for use and with ASan and UBSan.
+test: setup
+	@$(MAKE) --no-print-directory -j$(JOBS) tested
+	@$(MAKE) --no-print-directory -j$(JOBS) $(ASAN) tested
+	@tests/run.sh $(BUILD) $(BUILD)/asan
+
+test-plain: setup
+	@$(MAKE) --no-print-directory -j$(JOBS) tested
+	@tests/run.sh $(BUILD)
+
+test-asan: setup
+	@$(MAKE) --no-print-directory -j$(JOBS) $(ASAN) tested
+	@tests/run.sh $(BUILD)/asan
+
+tidy:
+	@tests/tidy.sh
+
+-include deploy/demo.mk
+
+# --- installing ---
+.PHONY: install clean
+install: all
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/mgid \
+	           $(DESTDIR)$(PREFIX)/share/mgid/examples
+	$(foreach p,$(PROGRAMS),install -m 755 $(BUILD)/$(call path,$(p)) $(DESTDIR)$(PREFIX)/$(call path,$(p)) &&) :
+	install -m 644 policy/schema.json $(DESTDIR)$(PREFIX)/share/mgid/
+	install -m 644 policy/examples/*.json $(DESTDIR)$(PREFIX)/share/mgid/examples/
+
+clean:
+	rm -rf $(BUILD)
+
+help:
+	@echo 'make              builds mgid, its roles and mgictl below $(BUILD)'
+	@echo 'make demo         a gateway between a company, the internet and an IncaMail simulator, shown at work'
+	@echo 'make test         every fast test, in a normal build and with ASan and UBSan'
+	@echo 'make test-plain   the same, normal build only;  make test-asan: the other half'
+	@echo 'make unit-NAME    one unit test (tests/unit/test_NAME.c)'
+	@echo 'make compare      mails/s and CPU beside a private Postfix, same machine, same disk'
+	@echo 'make install      DESTDIR= PREFIX=$(PREFIX)'
+	@echo 'make clean        removes $(BUILD)'
+	@echo 'make V=1          shows whole commands'
+
+.PHONY: compare
+compare: setup
+	@$(MAKE) --no-print-directory -j$(JOBS) tested
+	@bench/compare.sh
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
