@@ -36,6 +36,10 @@ UNITOBJS_restart := workers/master/restart.c
 UNIT_mime := mime log ipc
 UNIT_policy := policy-compiler policy log ipc
 UNITLIBS_policy := $(LIB_jansson) $(LIB_idn)
+UNITOBJS_policy := tests/unit/policy_rig.c
+UNIT_policy_image := policy-compiler policy log ipc
+UNITLIBS_policy_image := $(LIB_jansson) $(LIB_idn)
+UNITOBJS_policy_image := tests/unit/policy_rig.c
 UNIT_policy_compile := policy-compiler policy log ipc
 UNITLIBS_policy_compile := $(LIB_jansson) $(LIB_idn)
 $(BUILD)/tests/unit_mgictl: | $(BUILD)/bin/mgictl
