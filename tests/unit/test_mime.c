@@ -376,12 +376,10 @@ START_TEST(joins_interleaved)
         bool one = rand() % 2 == 0;
         char value[24], *to = one ? subject : from;
         (void)snprintf(value, sizeof value, "v%d%.*s", i, rand() % 8, "abcdefgh");
-        if (to[0] != '\0')
-            strcat(to, "\n");
-        strcat(to, value);
-        strcat(message, one ? "Subject: " : "From: ");
-        strcat(message, value);
-        strcat(message, " \r\n");
+        size_t n = strlen(to), m = strlen(message);
+        (void)snprintf(to + n, sizeof subject - n, "%s%s", n > 0 ? "\n" : "", value);
+        (void)snprintf(message + m, sizeof message - m, "%s: %s \r\n", one ? "Subject" : "From",
+                       value);
     }
     (void)scan(span_str(message), 5);
     check_span(header_value(&scanner, SUBJECT), subject, "Subject");

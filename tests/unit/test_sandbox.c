@@ -644,7 +644,7 @@ END_TEST
 
 int main(void)
 {
-    strcpy(directory_path, "/tmp/mgid-sandbox.XXXXXX");
+    (void)snprintf(directory_path, sizeof directory_path, "/tmp/mgid-sandbox.XXXXXX");
     if (mkdtemp(directory_path) == NULL)
         return EXIT_OSERR;
     if (geteuid() == 0 && chown(directory_path, TEST_UID, TEST_UID) != 0)
