@@ -30,7 +30,8 @@ static void begin_line(struct smtp_reply *r)
 
 static uint8_t code_byte(struct smtp_reply *r, unsigned char c)
 {
-    static const char highest[] = "559";
+    /* RFC 5321 4.2.1 knows 0 to 5 in the middle; servers are seen that say 571. */
+    static const char highest[] = "599";
 
     if (c < (r->digits == 0 ? '2' : '0') || c > highest[r->digits])
         return STATE_BAD;
