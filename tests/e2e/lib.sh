@@ -69,9 +69,9 @@ write_policy()
   "version": 1,
   "hostname": "mx1.example.ch",
   "spool": "$WORK/spool",
-  "control_socket": "$WORK/control",
+  "control": { "socket": "$WORK/control" },
   "uid_base": ${UID_BASE:-61000},
-  "resolver": { "servers": ["127.0.0.1:$DNS_PORT"], "dnssec": false },
+  "resolver": { "servers": ["127.0.0.1@$DNS_PORT"], "dnssec": false },
   "retry": { "first": "${RETRY_FIRST:-2s}", "max": "${RETRY_MAX:-4s}", "lifetime": "${LIFETIME:-5d}" },
   "identities": {
     "server": { "certificate": "$CERTS/server.pem", "key": "$CERTS/server.key" },
@@ -88,13 +88,13 @@ JSON
     } >"$POLICY"
 }
 
-# The flow "outbound" with rules from stdin, as a member of "flows".
+# outbound_flow RULES: the flow "outbound" with these rules, as a member of "flows".
 outbound_flow()
 {
     cat <<JSON
     "outbound": {
       "listen": ["127.0.0.1:$OUT_PORT"], "identity": "server", "workers": ${WORKERS:-1},
-      "accept_from": ["exchange"], "rules": [ $(cat) ]
+      "accept_from": ["exchange"], "rules": [ $1 ]
     }
 JSON
 }
@@ -104,7 +104,7 @@ simple_policy()
 {
     write_policy <<JSON
   "routes": { "sink": { "hosts": ["127.0.0.1:$1"] } },
-  "flows": { $(outbound_flow <<<'{ "name": "all", "route": "sink" }') }
+  "flows": { $(outbound_flow '{ "name": "all", "route": "sink" }') }
 JSON
 }
 

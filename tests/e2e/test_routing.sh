@@ -5,17 +5,17 @@ e2e_begin
 start_sink platform 127.0.0.1 --no-starttls
 PLATFORM=$SINK_PORT
 start_sink internet 127.0.0.1 --no-starttls
+RULES='
+    { "name": "refused", "when": { "recipient": "*@refused.example" }, "reject": "550 5.7.1 not to there" },
+    { "name": "suffix", "when": { "recipient": "*.incamail.ch" }, "route": "incamail" },
+    { "name": "subject", "when": { "subject": { "contains": "<im>" } }, "route": "incamail" },
+    { "name": "rest", "route": "internet" }'
 write_policy <<JSON
   "routes": {
     "incamail": { "hosts": ["127.0.0.1:$PLATFORM"] },
     "internet": { "hosts": ["127.0.0.1:$SINK_PORT"] }
   },
-  "flows": { $(outbound_flow <<'RULES') }
-    { "name": "refused", "when": { "recipient": "*@refused.example" }, "reject": "550 5.7.1 not to there" },
-    { "name": "suffix", "when": { "recipient": "*.incamail.ch" }, "route": "incamail" },
-    { "name": "subject", "when": { "subject": { "contains": "<im>" } }, "route": "incamail" },
-    { "name": "rest", "route": "internet" }
-RULES
+  "flows": { $(outbound_flow "$RULES") }
 JSON
 must "mgid starts" start_mgid "$POLICY" "$OUT_PORT"
 
