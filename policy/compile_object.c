@@ -132,7 +132,7 @@ void compile_map(struct compiler *c, const struct place *at, const json_t *value
         if (!name_valid(name)) {
             struct place key = place;
             key.name_itself = true;
-            compile_remedy(compile_error(c, &key, "\"%.64s\" can't name a %s", place.key, what),
+            compile_remedy(compile_error(c, &key, "\"%.64s\" can't be a name", place.key),
                            "use 1 to %d letters, digits, \".\", \"_\", \"-\", beginning with a "
                            "letter, digit or \"_\"",
                            LIMIT_NAME);

@@ -40,6 +40,8 @@ UNITOBJS_policy := tests/unit/policy_rig.c
 UNIT_policy_image := policy-compiler policy log ipc
 UNITLIBS_policy_image := $(LIB_jansson) $(LIB_idn)
 UNITOBJS_policy_image := tests/unit/policy_rig.c
+UNIT_policy_errors := policy-compiler policy log ipc
+UNITLIBS_policy_errors := $(LIB_jansson) $(LIB_idn)
 UNIT_policy_compile := policy-compiler policy log ipc
 UNITLIBS_policy_compile := $(LIB_jansson) $(LIB_idn)
 $(BUILD)/tests/unit_mgictl: | $(BUILD)/bin/mgictl
