@@ -20,7 +20,9 @@ peers_begin()
 {
     WORK=$(mktemp -d "${TMPDIR:-/tmp}/mgid-$1.XXXXXX")
     trap peers_end EXIT
+    trap 'exit 129' HUP
     trap 'exit 130' INT
+    trap 'exit 141' PIPE
     trap 'exit 143' TERM
 }
 
@@ -32,7 +34,8 @@ peers_end()
 # peers_finish STATUS: what an EXIT trap of a script's own ends with.
 peers_finish()
 {
-    trap - EXIT INT TERM
+    trap - EXIT
+    trap '' HUP INT PIPE TERM
     stop_all
     rm -rf "$WORK"
     exit "$1"
