@@ -8,11 +8,8 @@ const struct key_set *const compile_key_sets[] = {
     &flow_keys,     &rule_keys,   &when_keys,  &subject_keys,  NULL,
 };
 
-/* Jansson's look-ups don't change what they look at, but say so nowhere. */
-static json_t *member(const json_t *object, const char *name)
-{
-    return json_object_get(object, name);
-}
+/* More than any kind of object has. */
+enum { MAX_KEYS = 32 };
 
 /* ---- objects ---------------------------------------------------------------------------- */
 
@@ -33,27 +30,28 @@ static const char *next_key(void *context)
     return NULL;
 }
 
-static const struct key *find_key(const struct key_set *set, const char *name)
+/* The number of the key, or the set's count when it has no such key. */
+static size_t find_key(const struct key_set *set, const char *name)
 {
-    for (size_t i = 0; i < set->count; i++)
-        if (strcmp(set->keys[i].name, name) == 0)
-            return &set->keys[i];
-    return NULL;
+    size_t i = 0;
+    while (i < set->count && strcmp(set->keys[i].name, name) != 0)
+        i++;
+    return i;
 }
 
-static void check_key(struct compiler *c, const struct place *at, const struct key_set *set)
+static void tell_key(struct compiler *c, const struct place *at, const struct key_set *set,
+                     bool planned)
 {
-    const struct key *key = find_key(set, at->key);
-    if (key != NULL && key->need != KEY_PLANNED)
-        return;
-    if (key != NULL) {
+    if (planned) {
         compile_remedy(compile_error(c, at, "this version of mgid can't do \"%s\"", at->key),
                        "take it out; a policy that relies on it needs a later version");
         return;
     }
+    struct policy_diagnostic *d = compile_error(c, at, "unknown key \"%.64s\"", at->key);
+    if (d == &c->scratch) /* nobody reads the remedy */
+        return;
     struct key_walk walk = {.set = set};
     const char *suggestion = compile_suggest(at->key, next_key, &walk);
-    struct policy_diagnostic *d = compile_error(c, at, "unknown key \"%.64s\"", at->key);
     if (suggestion != NULL) {
         compile_remedy(d, "did you mean \"%s\"?", suggestion);
         return;
@@ -83,21 +81,25 @@ void compile_object(struct compiler *c, const struct place *at, const json_t *va
                        "write { … }");
         return;
     }
+    const json_t *values[MAX_KEYS] = {NULL};
+    BUG_ON(set->count > MAX_KEYS);
     json_t *object = (json_t *)(uintptr_t)value;
     for (void *i = json_object_iter(object); i != NULL; i = json_object_iter_next(object, i)) {
         struct place key = {
             .up = at, .in = value, .key = json_object_iter_key(i), .name_itself = true};
-        check_key(c, &key, set);
+        size_t number = find_key(set, key.key);
+        if (number == set->count || set->keys[number].need == KEY_PLANNED)
+            tell_key(c, &key, set, number < set->count);
+        else
+            values[number] = json_object_iter_value(i);
     }
     for (size_t i = 0; i < set->count; i++) {
         const struct key *key = &set->keys[i];
-        const json_t *v = member(value, key->name);
-        if (v == NULL && key->need == KEY_REQUIRED)
-            compile_remedy(compile_error(c, at, "\"%s\" is missing", key->name), "add it");
-        if (v == NULL || key->need == KEY_PLANNED)
-            continue;
         struct place place = {.up = at, .in = value, .key = key->name};
-        key->read(c, &place, v, draft);
+        if (values[i] != NULL)
+            key->read(c, &place, values[i], draft);
+        else if (key->need == KEY_REQUIRED)
+            compile_remedy(compile_error(c, at, "\"%s\" is missing", key->name), "add it");
     }
 }
 
@@ -170,6 +172,8 @@ uint32_t compile_reference(struct compiler *c, const struct place *at, struct sp
     struct policy_diagnostic *d =
         compile_error(c, at, "there is no %s \"%.*s\"", what, (int)(name.n < 64 ? name.n : 64),
                       (const char *)name.p);
+    if (d == &c->scratch)
+        return POLICY_NONE;
     char word[LIMIT_NAME + 1];
     name = span_head(name, LIMIT_NAME);
     memcpy(word, name.p, name.n);
@@ -200,7 +204,7 @@ void compile_each(struct compiler *c, const struct place *at, const json_t *valu
                   void *draft)
 {
     struct span s;
-    if (json_is_object(value) && member(value, "file") != NULL) {
+    if (json_is_object(value) && json_object_get(value, "file") != NULL) {
         compile_remedy(compile_error(c, at, "this version of mgid can't read a list from a file"),
                        "write the list itself, as an array of strings");
         return;

@@ -184,40 +184,77 @@ static void lint_when(struct compiler *c, const struct place *at, const json_t *
 
 /* ---- rules ------------------------------------------------------------------------------- */
 
-/* Remembers text under number; returns the number that had it before, or -1. */
-static json_int_t seen_before(json_t *seen, const char *text, size_t number)
+/* Equal values have equal hashes, whatever the order of their members. Bounded as conditions are.
+ */
+static uint64_t value_hash(const json_t *value)
 {
-    const json_t *before = get(seen, text);
-    if (before != NULL)
-        return json_integer_value(before);
-    if (json_object_set_new(seen, text, json_integer((json_int_t)number)) != 0)
-        fatal_env(EXIT_OSERR, 0, "no memory to compile the policy");
-    return -1;
+    uint64_t h = (uint64_t)json_typeof(value) + 1;
+    if (json_is_string(value))
+        return h * 31 + format_domain_hash(span_str(json_string_value(value)));
+    for (size_t i = 0; i < json_array_size(value); i++)
+        h = h * 0x9e3779b97f4a7c15u + value_hash(json_array_get(value, i));
+    json_t *o = (json_t *)(uintptr_t)value;
+    for (void *i = json_object_iter(o); i != NULL; i = json_object_iter_next(o, i)) {
+        uint64_t member = format_domain_hash(span_str(json_object_iter_key(i)));
+        member = (member + 1) * (value_hash(json_object_iter_value(i)) | 1);
+        h += member ^ (member >> 32);
+    }
+    return h;
+}
+
+/* The conditions seen so far, as a table of rules (their number and 1; 0 is empty). */
+struct conditions {
+    const json_t *rules;
+    uint32_t *slots;
+    size_t mask;
+};
+
+static void conditions_open(struct conditions *s, const json_t *rules)
+{
+    size_t size = 4;
+    while (size < 2 * json_array_size(rules))
+        size *= 2;
+    *s = (struct conditions){.rules = rules, .mask = size - 1};
+    s->slots = compile_allocate(size * sizeof s->slots[0]);
+    memset(s->slots, 0, size * sizeof s->slots[0]);
 }
 
 static void lint_shadowed(struct compiler *c, const struct place *at, const json_t *when,
-                          json_t *seen)
+                          struct conditions *s)
 {
-    char *text = json_dumps(when, JSON_COMPACT | JSON_SORT_KEYS);
-    if (text == NULL)
-        fatal_env(EXIT_OSERR, 0, "no memory to compile the policy");
-    json_int_t before = seen_before(seen, text, at->index);
-    free(text);
-    if (before >= 0)
+    size_t i = (value_hash(when) * 0x9e3779b97f4a7c15u >> 32) & s->mask;
+    for (; s->slots[i] != 0; i = (i + 1) & s->mask) {
+        uint32_t before = s->slots[i] - 1;
+        if (!json_equal(get(json_array_get(s->rules, before), "when"), when))
+            continue;
         compile_remedy(compile_warning(c, at,
-                                       "this rule never decides: rule %lld (counted from 0) "
+                                       "this rule never decides: rule %u (counted from 0) "
                                        "has the same condition",
-                                       (long long)before),
+                                       before),
                        "take it out, or change one of the two conditions");
+        return;
+    }
+    s->slots[i] = (uint32_t)at->index + 1;
+}
+
+/* Has the name been seen? Remembers it. */
+static bool seen_before(json_t *seen, const char *name)
+{
+    if (get(seen, name) != NULL)
+        return true;
+    if (json_object_set_new(seen, name, json_true()) != 0)
+        fatal_env(EXIT_OSERR, 0, "no memory to compile the policy");
+    return false;
 }
 
 static void lint_rules(struct compiler *c, const struct place *at, const json_t *rules,
                        struct flow_lint *l)
 {
-    json_t *conditions = json_object();
+    struct conditions conditions;
     json_t *names = json_object();
-    if (conditions == NULL || names == NULL)
+    if (names == NULL)
         fatal_env(EXIT_OSERR, 0, "no memory to compile the policy");
+    conditions_open(&conditions, rules);
     bool reachable = true;
     size_t n = json_array_size(rules);
     for (size_t i = 0; i < n; i++) {
@@ -225,7 +262,7 @@ static void lint_rules(struct compiler *c, const struct place *at, const json_t 
         const json_t *when = get(rule, "when");
         const char *name = json_string_value(get(rule, "name"));
         struct place place = {.up = at, .in = rules, .index = i};
-        if (name != NULL && !l->collecting && seen_before(names, name, i) >= 0)
+        if (name != NULL && !l->collecting && seen_before(names, name))
             compile_remedy(
                 compile_warning(c, &place, "another rule of the flow is named \"%.64s\"", name),
                 "give it a name of its own, for logs and explanations");
@@ -241,11 +278,11 @@ static void lint_rules(struct compiler *c, const struct place *at, const json_t 
             continue;
         }
         if (!l->collecting)
-            lint_shadowed(c, &place, when, conditions);
+            lint_shadowed(c, &place, when, &conditions);
         struct place condition = {.up = &place, .in = rule, .key = "when"};
         lint_when(c, &condition, when, l);
     }
-    json_decref(conditions);
+    free(conditions.slots);
     json_decref(names);
 }
 
