@@ -103,7 +103,8 @@ enum smtp_client_event smtp_client_next(struct smtp_client *c, struct span *in,
  * TLS layer, where it fails; it is never fed to smtp_client_next afterwards. */
 void smtp_client_tls_established(struct smtp_client *c);
 
-/* After READY. False, with nothing done, when an address is not one by smtp_address_parse. Never called while TLS is required and not active: that is a bug. */
+/* After READY. False, with nothing done, when an address is not one by smtp_address_parse. Never
+ * called while TLS is required and not active: that is a bug. */
 bool smtp_client_mail(struct smtp_client *c, const struct smtp_envelope *envelope);
 
 /* After SEND_BODY: call it before the last bytes of the message with its terminator are handed to

@@ -87,6 +87,13 @@ static const struct refused {
     {"<a@[IPv6:00000000000000000000000000000000000000000000000000001::1]>", SYN},
     {"<\"a@b>", SYN},
     {"<\"a\\\"@b>", SYN},
+    {"<\"a\\", SYN},
+    {"<\"a", SYN},
+    {"<a", SYN},
+    {"<a@", SYN},
+    {"<@a", SYN},
+    {"<@a,", SYN},
+    {"<a@[", SYN},
     {"<\"a\"b@c>", SYN},
     {"<a\"b\"@c>", SYN},
     {"<\"a\tb\"@c>", SYN},
@@ -107,7 +114,7 @@ START_TEST(refuses)
 {
     struct span in = span_str(refused[_i].in);
     struct smtp_address a;
-    char *memory = malloc(in.n + 1);
+    char *memory = malloc(in.n == 0 ? 1 : in.n);
 
     memcpy(memory, in.p, in.n);
     in.p = (const unsigned char *)memory;

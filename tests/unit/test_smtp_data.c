@@ -307,7 +307,10 @@ static size_t stuffed(struct span content, size_t cut, size_t capacity, unsigned
 
     smtp_stuff_begin(&s);
     for (unsigned i = 0; i < 2; i++) {
+        unsigned char *part = malloc(parts[i].n == 0 ? 1 : parts[i].n);
         bool done;
+        memcpy(part, parts[i].p, parts[i].n);
+        parts[i].p = part;
         do {
             struct smtp_out out = {.p = memory, .capacity = capacity};
             done = smtp_stuff(&s, &parts[i], &out);
@@ -315,6 +318,7 @@ static size_t stuffed(struct span content, size_t cut, size_t capacity, unsigned
             n += out.n;
             ck_assert(done || out.n > 0);
         } while (!done);
+        free(part);
     }
     struct span end = smtp_stuff_end(&s);
     memcpy(wire + n, end.p, end.n);
