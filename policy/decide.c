@@ -68,6 +68,27 @@ static enum policy_truth address(const struct walk *w, const struct rec_node *n,
     return POLICY_TRUE;
 }
 
+/* Each value of a subject that stands twice in the mail, by itself: "\n" is between them, and in
+ * none. One that holds is enough, whichever of them a client will show. */
+static enum policy_truth subject(const struct walk *w, const struct rec_node *n,
+                                 struct policy_step *step)
+{
+    struct span rest = w->facts->subject;
+    for (;;) {
+        const unsigned char *end = rest.n > 0 ? memchr(rest.p, '\n', rest.n) : NULL;
+        struct span value = end != NULL ? span_head(rest, (size_t)(end - rest.p)) : rest;
+        step->value = value;
+        if (match_texts(w->p, n->items, (enum policy_condition)n->condition, n->case_sensitive != 0,
+                        value, &step->matched))
+            return POLICY_TRUE;
+        if (end == NULL)
+            break;
+        rest = span_from(rest, value.n + 1);
+    }
+    step->value = w->facts->subject;
+    return POLICY_FALSE;
+}
+
 static enum policy_truth leaf(const struct walk *w, const struct rec_node *n,
                               struct policy_step *step)
 {
@@ -84,11 +105,7 @@ static enum policy_truth leaf(const struct walk *w, const struct rec_node *n,
     case POLICY_IF_FROM_DOMAIN:
         return f->have_headers ? from_domain(w, n, step) : POLICY_UNKNOWN;
     default:
-        if (!f->have_headers)
-            return POLICY_UNKNOWN;
-        step->value = f->subject;
-        return truth_of(match_texts(w->p, n->items, (enum policy_condition)n->condition,
-                                    n->case_sensitive != 0, f->subject, &step->matched));
+        return f->have_headers ? subject(w, n, step) : POLICY_UNKNOWN;
     }
 }
 

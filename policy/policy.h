@@ -255,9 +255,11 @@ struct policy_facts {
     struct span sender; /* empty: the null sender */
     struct span recipient;
     struct policy_address client;
-    uint64_t peers;      /* policy_peers_met */
-    bool have_headers;   /* what follows is valid */
-    struct span subject; /* decoded and unfolded, UTF-8; empty when the mail has none */
+    uint64_t peers;    /* policy_peers_met */
+    bool have_headers; /* what follows is valid */
+    /* Decoded and unfolded, UTF-8; empty when the mail has none. Of several Subject fields all,
+     * with "\n" between: a condition holds when it holds for one of them. */
+    struct span subject;
     /* The domains of all author addresses (From), so that a second one can't hide the first. A
      * condition from_domain holds when one of them matches. */
     const struct span *from_domains;

@@ -169,6 +169,22 @@ static const struct {
     {"{\"subject\":{\"starts\":\"a\",\"ends\":\"z\"}}", "abz", true},
     {"{\"subject\":{\"starts\":\"a\",\"ends\":\"z\"}}", "aby", false},
     {"{\"subject\":{\"starts\":\"a\",\"ends\":\"z\"}}", "bz", false},
+    /* Two Subject fields: each is looked at, and nothing across them. */
+    {"{\"subject\":{\"equals\":\"Test\"}}", "Other\ntest", true},
+    {"{\"subject\":{\"equals\":\"Test\"}}", "test\nOther", true},
+    {"{\"subject\":{\"equals\":\"Test\",\"case\":true}}", "Other\nTest\nx", true},
+    {"{\"subject\":{\"equals\":\"Test\",\"case\":true}}", "Other\ntest", false},
+    {"{\"subject\":{\"equals\":\"Test\"}}", "Te\nst", false},
+    {"{\"subject\":{\"equals\":\"\"}}", "\nOther", true},
+    {"{\"subject\":{\"equals\":\"\"}}", "Other\n", true},
+    {"{\"subject\":{\"equals\":\"\"}}", "Other\nx", false},
+    {"{\"subject\":{\"starts\":\"re:\"}}", "Other\nRe: x", true},
+    {"{\"subject\":{\"starts\":\"re:\"}}", "Other\nxRe:", false},
+    {"{\"subject\":{\"ends\":\"!\"}}", "Now!\nOther", true},
+    {"{\"subject\":{\"ends\":\"!\"}}", "!Now\nOther", false},
+    {"{\"subject\":{\"contains\":\"<im>\"}}", "Other\n<im><c> x", true},
+    {"{\"subject\":{\"contains\":\"<im>\"}}", "<i\nm>", false},
+    {"{\"not\":{\"subject\":{\"equals\":\"Test\"}}}", "Other\ntest", false},
 };
 
 START_TEST(test_subjects)

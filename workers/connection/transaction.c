@@ -316,6 +316,16 @@ static void find_authors(const struct transaction *t, struct author_domains *out
     }
 }
 
+/* What rules look at must have been captured whole: else a long first Subject could push a tag in
+ * a second one out of their sight. */
+static bool captured_whole(const struct transaction *t, struct transaction_reply *reply)
+{
+    if (!t->scanner.fields[WANT_SUBJECT].truncated && !t->scanner.fields[WANT_FROM].truncated)
+        return true;
+    refuse(reply, 552, "5.3.4", "Subject or From exceeds the size limit");
+    return false;
+}
+
 /* The rules that need the headers, for every recipient that waits for them. */
 static bool decide_rest(struct transaction *t, struct transaction_reply *reply)
 {
@@ -328,6 +338,8 @@ static bool decide_rest(struct transaction *t, struct transaction_reply *reply)
         any = m->recipients[i].undecided;
     if (!any)
         return true;
+    if (!captured_whole(t, reply))
+        return false;
     find_authors(t, &authors);
     size_t n =
         header_decode(header_value(&t->scanner, WANT_SUBJECT), subject, sizeof subject, &truncated);
