@@ -302,18 +302,26 @@ struct author_domains {
     uint32_t count;
 };
 
-static void find_authors(const struct transaction *t, struct author_domains *out)
+/* The domain of every author of every From field. False: more than rules could look at. */
+static bool find_authors(const struct transaction *t, struct author_domains *out)
 {
-    struct span rest = header_value(&t->scanner, WANT_FROM);
-    struct span value;
+    struct span fields = header_value(&t->scanner, WANT_FROM);
+    struct span list;
     out->count = 0;
-    while (out->count < LIMIT_AUTHORS && header_next_value(&rest, &value)) {
-        size_t n = header_mailbox_domain(value, out->text[out->count]);
-        if (n == 0)
-            continue;
-        out->list[out->count] = span_of(out->text[out->count], n);
-        out->count++;
+    while (header_next_value(&fields, &list)) {
+        unsigned char domain[LIMIT_DOMAIN];
+        size_t n;
+        while (header_next_domain(&list, domain, &n)) {
+            if (n == 0)
+                continue;
+            if (out->count == LIMIT_AUTHORS)
+                return false;
+            memcpy(out->text[out->count], domain, n);
+            out->list[out->count] = span_of(out->text[out->count], n);
+            out->count++;
+        }
     }
+    return true;
 }
 
 /* What rules look at must have been captured whole: else a long first Subject could push a tag in
@@ -340,7 +348,10 @@ static bool decide_rest(struct transaction *t, struct transaction_reply *reply)
         return true;
     if (!captured_whole(t, reply))
         return false;
-    find_authors(t, &authors);
+    if (!find_authors(t, &authors)) {
+        refuse(reply, 550, "5.6.0", "Too many authors in From");
+        return false;
+    }
     size_t n =
         header_decode(header_value(&t->scanner, WANT_SUBJECT), subject, sizeof subject, &truncated);
     for (uint32_t i = 0; i < m->recipient_count; i++) {
