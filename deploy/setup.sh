@@ -15,8 +15,8 @@ here=$(cd "$(dirname "$0")/.." && pwd)
 tools=${MGID_TOOLS:-$here/build/tools}
 
 build_packages=(gcc libc6-dev make pkg-config liburing-dev android-libboringssl-dev libseccomp-dev
-    libjansson-dev check libunbound-dev libevent-dev dns-root-data ca-certificates)
-test_packages=(swaks libnet-ssleay-perl nsd openssl gnutls-bin python3 curl iproute2 procps
+    libjansson-dev check libunbound-dev libidn2-dev dns-root-data ca-certificates)
+test_packages=(swaks libnet-ssleay-perl nsd openssl python3-jsonschema gnutls-bin python3 curl iproute2 procps
     util-linux)
 # Packages that bring a server which Debian would start; only the programs are wanted.
 service_packages=(nsd)
