@@ -73,14 +73,23 @@ run_e2e()
     fi
 }
 
-if tests/tidy.sh >"$work/tidy" 2>&1; then
-    passed=$((passed + 1))
-    echo "ok tidy"
-else
-    failed=$((failed + 1))
-    echo "FAIL tidy"
-    sed 's/^/    /' "$work/tidy"
-fi
+# A check that passes or fails as a whole.
+run_check()
+{
+    local name=$1
+    shift
+    if "$@" >"$work/check" 2>&1; then
+        passed=$((passed + 1))
+        echo "ok $name"
+    else
+        failed=$((failed + 1))
+        echo "FAIL $name"
+        tail -n 40 "$work/check" | sed 's/^/    /'
+    fi
+}
+
+run_check tidy tests/tidy.sh
+run_check "schema is true to the compiler" env BUILD="$1" tests/schema.py
 for build in "$@"; do
     echo "--- unit tests of $build"
     run_units "$build"
