@@ -293,7 +293,9 @@ void session_run(struct session *s)
 {
     for (;;) {
         bool changed = advance(s);
-        flush(s);
+        /* Replies to what was pipelined go out together (RFC 2920 3.2). */
+        if (!changed || s->state == SESSION_HANDSHAKE || s->conn.out_n > CONN_OUT / 2)
+            flush(s);
         if (s->state == SESSION_GONE)
             return;
         if (changed)

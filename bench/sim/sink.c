@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <netdb.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -282,11 +283,13 @@ static void accept_all(struct loop *l)
     char text[LIMIT_ADDRESS_TEXT];
 
     for (;;) {
+        int one = 1;
         socklen_t length = sizeof(address);
         int fd = accept4(l->listener, (struct sockaddr *)&address, &length,
                          SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0)
             return;
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
         address_text((const struct sockaddr *)&address, length, text, sizeof(text));
         struct session *s = session_new(&l->sink, fd, text);
         if (s == NULL) {

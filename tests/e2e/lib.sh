@@ -54,7 +54,7 @@ e2e_end()
     local status=$?
     if [ "$status" != 0 ] && [ -s "$WORK/mgid.log" ]; then
         echo "--- the end of mgid's log ---"
-        tail -n 40 "$WORK/mgid.log" | cut -c 1-1000
+        tail -n 25 "$WORK/mgid.log" | cut -c 1-500
     fi >&2
     peers_finish "$status"
 }
@@ -111,7 +111,7 @@ JSON
 # log_has CONDITION…: mgid's log has such a line (see jsonl.py).
 log_has()
 {
-    json_lines "$WORK/mgid.log" "$@"
+    json_lines "$WORK/mgid.log" "$@" >/dev/null
 }
 
 # send_mail FROM TO SUBJECT [swaks option…]: by swaks to the outbound flow, in clear; the output
