@@ -124,7 +124,6 @@ answers()
     local line=
     { exec 9<>"/dev/tcp/$1/$2"; } 2>/dev/null || return 1
     read -r -t 5 line <&9 || :
-    printf 'QUIT\r\n' >&9 2>/dev/null || :
     exec 9>&-
     [[ $line = 220* ]]
 }

@@ -40,7 +40,7 @@ equal()
 e2e_begin()
 {
     peers_begin "e2e-$(basename "$0" .sh)"
-    trap e2e_end EXIT
+    trap e2e_judge EXIT
     make_certificates
     OUT_PORT=$(free_port)
     IN_PORT=$(free_port)
@@ -48,10 +48,30 @@ e2e_begin()
     POLICY=$WORK/policy.json
 }
 
-# After a failure: what mgid had to say, before the directory goes.
-e2e_end()
+# A role that breaks is started again, and the test may not notice: its log does.
+UNSOUND='AddressSanitizer|LeakSanitizer|runtime error:|"event":"bug"|"signal":"SIG(SYS|ABRT|SEGV|BUS|ILL|FPE)"'
+
+# The end of a test: passed only when nothing broke on the way.
+e2e_judge()
 {
     local status=$?
+    stop_all
+    if [ "$status" = 0 ] && grep -hE "$UNSOUND" "$WORK/mgid.log" >&2; then
+        status=1
+    fi
+    e2e_finish "$status"
+}
+
+# For an EXIT trap of a test that breaks roles on purpose.
+e2e_end()
+{
+    e2e_finish $?
+}
+
+# After a failure: what mgid had to say, before the directory goes.
+e2e_finish()
+{
+    local status=$1
     if [ "$status" != 0 ] && [ -s "$WORK/mgid.log" ]; then
         echo "--- the end of mgid's log ---"
         tail -n 25 "$WORK/mgid.log" | cut -c 1-500

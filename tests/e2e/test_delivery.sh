@@ -34,7 +34,8 @@ must "and is tried again" wait_for 15 retried
 
 queue_names()
 {
-    "$MGICTL" --socket "$WORK/control" --json queue list | grep -q "$1"
+    "$MGICTL" --socket "$WORK/control" --json queue list >"$WORK/queue"
+    grep -q "$1" "$WORK/queue"
 }
 must "the queue shows what waits, and why" queue_names 'later@example.org.*come again'
 must_not "and not what is done" queue_names good@example.org
