@@ -157,12 +157,23 @@ sys.stdout.buffer.write(cut)
 CUT
 }
 
-# The processes of mgid's role, by their parent and executable: "connection" prints its pids.
+# The processes of mgid's role, by their parent and name: "connection" prints its pids.
 role_pids()
 {
-    local pid executable
+    local pid name
     for pid in $(pgrep -P "$MGID_PID"); do
-        executable=$(readlink "/proc/$pid/exe" 2>/dev/null) || continue
-        [ "${executable##*/}" != "$1" ] || echo "$pid"
+        name=$(cat "/proc/$pid/comm" 2>/dev/null) || continue
+        [ "$name" != "mgid-$1" ] || echo "$pid"
+    done
+}
+
+# SIGKILL to the master; each of its children has to end by itself.
+kill_master()
+{
+    local pids pid
+    mapfile -t pids < <(pgrep -P "$MGID_PID")
+    kill -KILL "$MGID_PID"
+    for pid in "${pids[@]}"; do
+        must "process $pid ends with the master" wait_for 10 gone "$pid"
     done
 }

@@ -50,7 +50,6 @@ must "taken" send_mail anna@example.ch busy@example.org x
 must "a host that greets with 421 is passed over for the next" wait_for 10 sink_has sink busy@example.org
 
 # A second start finds the queue.
-kill -KILL "$MGID_PID"
-must "all roles end with the master" wait_for 10 gone "$MGID_PID"
+kill_master
 must "mgid starts again" start_mgid "$POLICY" "$OUT_PORT"
 must "the queue was kept" wait_for 10 queue_names later@example.org

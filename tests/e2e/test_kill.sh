@@ -43,11 +43,7 @@ kill_role resolver
 kill_role control
 kill_role connection
 
-pids=$(pgrep -P "$MGID_PID")
-kill -KILL "$MGID_PID"
-for pid in $pids; do
-    must "process $pid ends with the master" wait_for 10 gone "$pid"
-done
+kill_master
 must "mgid starts again" start_mgid "$POLICY" "$OUT_PORT"
 works_again "after the master's end"
 
