@@ -198,6 +198,7 @@ static void ask_hosts(struct worker *w, struct destination *d, const struct poli
 static void ask(struct worker *w, struct destination *d)
 {
     struct generation *g = w->generations.current;
+    d->state = DESTINATION_UNKNOWN; /* what an older policy led to is void, also without a route */
     d->route_index = policy_find_route(&g->policy, span_str(d->route));
     d->generation = g->number;
     if (d->route_index == POLICY_NONE) {
