@@ -170,6 +170,10 @@ static void start_tls(struct worker *w, struct client *c)
     struct policy_route route = policy_route(&g->policy, c->route);
     bool own = route.identity != POLICY_NONE;
     const struct tls_context *context = own ? g->clients[route.identity] : g->plain_client;
+    if (!context) { /* the flow's rules lead there no more, and so it may not use the key */
+        client_broke(w, c, "no rule of the flow names the route any more: no certificate for it");
+        return;
+    }
     stream_flush(w, c->stream);
     stream_deadline(w, c->stream, LIMIT_HANDSHAKE_MICROSECONDS);
     if (!stream_start_tls(w, c->stream, context, false, g->number, (uint16_t)c->route,
