@@ -20,11 +20,25 @@ static void gather(struct client *c)
         struct recipient *r = &m->recipients[i];
         if (r->delivery != d || r->outcome != OUTCOME_NONE)
             continue;
-        c->recipients[c->batch] = mail_span(m, r->address);
         c->indexes[c->batch] = i;
         c->batch++;
         r->state = RECIPIENT_ACTIVE;
     }
+}
+
+static void point_into_text(struct client *c)
+{
+    const struct mail *m = c->delivery->mail;
+    for (uint32_t i = 0; i < c->batch; i++)
+        c->recipients[i] = mail_span(m, m->recipients[c->indexes[i]].address);
+    c->envelope.sender = mail_span(m, m->sender);
+    c->text = m->text;
+}
+
+void attempt_follow_text(struct client *c)
+{
+    if (c->delivery && c->text != c->delivery->mail->text)
+        point_into_text(c);
 }
 
 void attempt_transaction(struct worker *w, struct client *c)
@@ -37,12 +51,12 @@ void attempt_transaction(struct worker *w, struct client *c)
     c->responded = false;
     smtp_stuff_begin(&c->stuffer);
     c->envelope = (struct smtp_envelope){
-        .sender = mail_span(m, m->sender),
         .recipients = c->recipients,
         .count = c->batch,
         .size = m->size,
         .eight_bit = m->flags & MAIL_EIGHT_BIT,
     };
+    point_into_text(c);
     (void)w;
     /* Every address was checked when it was accepted. */
     BUG_ON(!smtp_client_mail(&c->smtp, &c->envelope));
@@ -187,10 +201,6 @@ static void note_refused(struct client *c, uint32_t index)
     recipient_note(m, &m->recipients[index],
                    c->smtp.verdict == SMTP_VERDICT_PERMANENT ? OUTCOME_FAILED : OUTCOME_DEFERRED,
                    status, span_str(reply), span_str(c->relay), true);
-    /* Noting may have moved the mail's text, which the envelope points into. */
-    for (uint32_t i = 0; i < c->batch; i++)
-        c->recipients[i] = mail_span(m, m->recipients[c->indexes[i]].address);
-    c->envelope.sender = mail_span(m, m->sender);
 }
 
 void attempt_recipient(struct client *c)

@@ -18,6 +18,10 @@ bool attempt_begin(struct worker *w, struct client *c, struct delivery *d);
 bool attempt_continues(const struct client *c);
 void attempt_transaction(struct worker *w, struct client *c);
 
+/* Before the machine goes on: the mail's text may have moved, as replies are noted in it, also by
+ * other deliveries of the same mail; the envelope is pointed to where it is. */
+void attempt_follow_text(struct client *c);
+
 /* The machine's RCPT_RESULT; DELIVERED or FAILED. */
 void attempt_recipient(struct client *c);
 void attempt_settled(struct worker *w, struct client *c, bool delivered);

@@ -287,6 +287,7 @@ static enum step on_refused(struct worker *w, struct client *c, const char *what
 static enum step client_step(struct worker *w, struct client *c, struct span *in,
                              struct smtp_out *out)
 {
+    attempt_follow_text(c);
     enum smtp_client_event event = smtp_client_next(&c->smtp, in, out);
     switch (event) {
     case SMTP_CL_NEED_INPUT:

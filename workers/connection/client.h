@@ -30,6 +30,7 @@ struct client {
     uint32_t batch; /* recipients of the transaction under way */
     struct span recipients[LIMIT_CLIENT_RECIPIENTS];
     uint32_t indexes[LIMIT_CLIENT_RECIPIENTS]; /* of the mail's recipients */
+    const char *text;                          /* the mail's, that the envelope points into */
     uint64_t offset;                           /* of the body, sent so far */
     uint32_t crc;
     struct smtp_stuffer stuffer;
