@@ -134,7 +134,7 @@ void stream_close(struct worker *w, struct stream *s)
     w->closing = s;
     timer_cancel(&w->timers, &s->timer);
     if (s->receiving || s->sending || s->connecting) {
-        s->cancelling = true;
+        s->cancelling++;
         ring_cancel(&w->ring, tag(s, COMPLETION_CANCEL), s->fd);
     }
 }
@@ -250,8 +250,8 @@ void stream_cancelled(struct worker *w, uint32_t index, uint32_t generation,
     struct stream *s = pool_at(&w->streams, index);
     (void)generation;
     (void)cqe; /* how many were cancelled: each tells by a completion of its own */
-    BUG_ON(!s || !s->cancelling);
-    s->cancelling = false;
+    BUG_ON(!s || s->cancelling == 0);
+    s->cancelling--;
     if (!s->closing && !s->paused)
         stream_receive(w, s);
 }
@@ -260,7 +260,7 @@ void stream_stop_receiving(struct worker *w, struct stream *s)
 {
     if (!s->receiving || s->cancelling)
         return;
-    s->cancelling = true;
+    s->cancelling++;
     ring_cancel_one(&w->ring, tag(s, COMPLETION_CANCEL), tag(s, COMPLETION_RECEIVE));
 }
 

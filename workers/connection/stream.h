@@ -80,7 +80,8 @@ struct stream {
     int fd;
     uint32_t index;
     uint32_t generation;
-    bool receiving, sending, connecting, cancelling; /* operations under way */
+    bool receiving, sending, connecting; /* operations under way */
+    unsigned cancelling;                 /* cancellations under way: of the receive, of all */
     bool paused;                                     /* the owner takes no input */
     bool finished;                                   /* close when all output is sent */
     bool linger_after;                               /* finished: half-close when all is sent */
