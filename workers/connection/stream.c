@@ -34,7 +34,8 @@ static struct stream *stream_new(struct worker *w, int fd, const struct stream_o
 
 void stream_receive(struct worker *w, struct stream *s)
 {
-    if (s->receiving || s->ended || s->closing || s->connecting)
+    if (s->receiving || s->ended || s->closing || s->connecting ||
+        s->pending.length >= LIMIT_STREAM_PENDING)
         return;
     s->receiving = true;
     ring_receive(&w->ring, tag(s, COMPLETION_RECEIVE), s->fd, &w->ring.receive);
@@ -207,7 +208,7 @@ void stream_drained(struct worker *w, struct stream *s)
         return;
     }
     if (s->tls && s->tls->handshaking) {
-        stream_pump(w, s);
+        stream_go_on(w, s);
         return;
     }
     if (s->notify && s->owner) {

@@ -277,14 +277,19 @@ void stream_pause(struct stream *s)
     s->paused = true;
 }
 
+void stream_go_on(struct worker *w, struct stream *s)
+{
+    stream_pump(w, s);
+    if (!s->paused && !s->cancelling)
+        stream_receive(w, s);
+}
+
 void stream_resume(struct worker *w, struct stream *s)
 {
     if (!s->paused || s->closing || s->finished)
         return;
     s->paused = false;
-    stream_pump(w, s);
-    if (!s->paused && !s->cancelling)
-        stream_receive(w, s);
+    stream_go_on(w, s);
 }
 
 /* ---- the handshake's beginning and the keeper's answers ---------------------------------- */
@@ -324,7 +329,7 @@ void stream_signature(struct worker *w, struct stream *s, struct span signature)
         return;
     s->tls->wait = STREAM_WAIT_NONE;
     tls_supply_signature(&s->tls->connection, signature);
-    stream_pump(w, s);
+    stream_go_on(w, s);
 }
 
 void stream_verdict(struct worker *w, struct stream *s, const struct stream_verdict *verdict,
@@ -336,5 +341,5 @@ void stream_verdict(struct worker *w, struct stream *s, const struct stream_verd
     if (verdict)
         s->tls->verdict = *verdict;
     tls_supply_verdict(&s->tls->connection, accept);
-    stream_pump(w, s);
+    stream_go_on(w, s);
 }
