@@ -108,10 +108,21 @@ static uint64_t identities_of_flow(const struct generation *g)
     return mask;
 }
 
+/* Policies that wait for their chains are overtaken: they must not come into force afterwards. */
+static void drop_older(struct worker *w, const struct generation *g)
+{
+    for (size_t i = 0; i < LIMIT_GENERATIONS; i++) {
+        struct generation *other = &w->generations.slots[i];
+        if (other->used && !other->ready && (int32_t)(other->number - g->number) < 0)
+            free_generation(other);
+    }
+}
+
 static void become_current(struct worker *w, struct generation *g)
 {
     struct generation *old = w->generations.current;
     g->ready = true;
+    drop_older(w, g);
     g->smtp_clear = (struct smtp_server_config){
         .hostname = g->settings.hostname,
         .max_size = g->settings.message_size,
