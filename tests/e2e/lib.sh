@@ -49,14 +49,16 @@ e2e_begin()
 }
 
 # A role that breaks is started again, and the test may not notice: its log does.
+# An exit that the master did not expect is an error; tests themselves send SIGKILL.
 UNSOUND='AddressSanitizer|LeakSanitizer|runtime error:|"event":"bug"|"signal":"SIG(SYS|ABRT|SEGV|BUS|ILL|FPE)"'
+UNSOUND+='|"level":"error".*"event":"exit".*("status":|"signal":"SIG([^K]|K[^I]))'
 
 # The end of a test: passed only when nothing broke on the way.
 e2e_judge()
 {
     local status=$?
     stop_all
-    if [ "$status" = 0 ] && grep -hE "$UNSOUND" "$WORK/mgid.log" >&2; then
+    if [ "$status" = 0 ] && grep -hE "$UNSOUND" "$WORK"/mgid*.log >&2; then
         status=1
     fi
     e2e_finish "$status"

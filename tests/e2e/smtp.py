@@ -43,8 +43,9 @@ class Session:
         self.send(text.encode("latin-1") + b"\r\n")
         return self.reply()[0]
 
-    def starttls(self, version=None):
-        """STARTTLS without verification; `version` is the only one offered."""
+    def starttls(self, version=None, identity=None):
+        """STARTTLS without verification; `version` is the only one offered, `identity` the path of
+        a client certificate and key without .pem and .key."""
         code = self.command("STARTTLS")
         if code != 220:
             return code
@@ -53,6 +54,8 @@ class Session:
         context.verify_mode = ssl.CERT_NONE
         if version:
             context.minimum_version = context.maximum_version = version
+        if identity:
+            context.load_cert_chain(identity + ".pem", identity + ".key")
         self.socket = context.wrap_socket(self.socket)
         return code
 
@@ -66,6 +69,17 @@ class Session:
             return code
         self.send(text + b"\r\n.\r\n")
         return self.reply()[0]
+
+    def content(self, sender, recipients, content):
+        """A mail that arrives with exactly this content, whose last line is whole; the last reply."""
+        for line in [f"MAIL FROM:<{sender}>"] + [f"RCPT TO:<{r}>" for r in recipients] + ["DATA"]:
+            code = self.command(line)
+            if code >= 400:
+                return code, [line]
+        if content.startswith(b"."):
+            content = b"." + content
+        self.send(content.replace(b"\r\n.", b"\r\n..") + b".\r\n")
+        return self.reply()
 
     def ended(self):
         """True when the server closes the connection without a word more."""
