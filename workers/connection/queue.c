@@ -247,7 +247,8 @@ void queue_recovered(struct worker *w, const struct spool_recovered *found)
             r->delivery->attempts = state->attempts;
         if (r->delivery->next_attempt < state->next_attempt)
             r->delivery->next_attempt = state->next_attempt;
-        (void)mail_put(m, state->reason, &r->reply);
+        if (state->reason.n > 0)
+            (void)mail_put(m, state->reason, &r->reply);
     }
 }
 
@@ -366,6 +367,17 @@ static void log_deferred(const struct worker *w, const struct delivery *d,
     log_end();
 }
 
+/* Is the mail's content needed in memory: being sent for a destination, or about to be? */
+static bool content_wanted(const struct mail *m)
+{
+    for (uint32_t i = 0; i < m->recipient_count; i++) {
+        const struct delivery *d = m->recipients[i].delivery;
+        if (d && (d->state == DELIVERY_READY || d->state == DELIVERY_ACTIVE))
+            return true;
+    }
+    return false;
+}
+
 static void defer_rest(struct worker *w, struct delivery *d)
 {
     struct mail *m = d->mail;
@@ -390,16 +402,18 @@ static void defer_rest(struct worker *w, struct delivery *d)
         (void)spool_append_defer(w->spool, &m->ref, (uint16_t)i, d->attempts, d->next_attempt,
                                  mail_span(m, r->reply));
     }
-    mail_forget_content(w, m);
+    d->state = DELIVERY_WAITING;
+    if (!content_wanted(m))
+        mail_forget_content(w, m);
     if (expired) {
         timer_cancel(&w->timers, &d->timer);
         d->destination->deliveries--;
+        destination_rest(w, d->destination);
         d->destination = NULL;
         d->state = DELIVERY_BOUNCING;
         bounce_begin(w, d);
         return;
     }
-    d->state = DELIVERY_WAITING;
     arm(w, d);
 }
 
@@ -416,6 +430,8 @@ static void settle(struct worker *w, struct delivery *d)
         defer_rest(w, d);
         return;
     }
+    if (!content_wanted(d->mail)) /* what is left of the mail waits */
+        mail_forget_content(w, d->mail);
     d->destination->deliveries--;
     destination_rest(w, d->destination);
     delivery_free(w, d);
