@@ -82,13 +82,13 @@ struct stream {
     uint32_t generation;
     bool receiving, sending, connecting; /* operations under way */
     unsigned cancelling;                 /* cancellations under way: of the receive, of all */
-    bool paused;                                     /* the owner takes no input */
-    bool finished;                                   /* close when all output is sent */
-    bool linger_after;                               /* finished: half-close when all is sent */
-    bool lingering;                                  /* half-closed, waits for the peer */
-    bool ended;   /* no more input will come; told or to be told */
-    bool closing; /* on the worker's list of streams to be freed */
-    bool notify;  /* tell the owner when drained */
+    bool paused;                         /* the owner takes no input */
+    bool finished;                       /* close when all output is sent */
+    bool linger_after;                   /* finished: half-close when all is sent */
+    bool lingering;                      /* half-closed, waits for the peer */
+    bool ended;                          /* no more input will come; told or to be told */
+    bool closing;                        /* on the worker's list of streams to be freed */
+    bool notify;                         /* tell the owner when drained */
     enum stream_end end;
     uint64_t deadline; /* the timer fires at or before it */
     struct timer timer;
