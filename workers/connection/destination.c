@@ -54,11 +54,13 @@ struct destination *destination_for(struct worker *w, struct span route, struct 
     route = span_head(route, LIMIT_NAME);
     memcpy(name, route.p, route.n);
     name[route.n] = '\0';
-    if (by_recipient(w, route))
+    bool by_domain = by_recipient(w, route);
+    if (by_domain)
         domain_of(recipient, domain);
     struct destination **bucket = &w->queue.buckets[bucket_of(w, name, domain)];
     for (struct destination *d = *bucket; d; d = d->next_in_bucket)
-        if (strcmp(d->route, name) == 0 && strcmp(d->domain, domain) == 0)
+        if (strcmp(d->route, name) == 0 && strcmp(d->domain, domain) == 0 &&
+            d->by_domain == by_domain)
             return d;
     struct destination *d = pool_get(&w->queue.destinations);
     if (!d)
@@ -66,6 +68,7 @@ struct destination *destination_for(struct worker *w, struct span route, struct 
     memset(d, 0, offsetof(struct destination, candidates));
     memcpy(d->route, name, sizeof name);
     memcpy(d->domain, domain, sizeof domain);
+    d->by_domain = by_domain;
     d->timer.kind = TIMER_DESTINATION;
     d->next_in_bucket = *bucket;
     *bucket = d;
@@ -208,6 +211,11 @@ static void ask(struct worker *w, struct destination *d)
         return;
     }
     struct policy_route route = policy_route(&g->policy, d->route_index);
+    if (route.kind == POLICY_ROUTE_MX_RECIPIENT && d->domain[0] == '\0' && !d->by_domain) {
+        destination_failed(w, d, "the route now goes by the recipient's domain: waits for a restart",
+                           false, "4.3.5");
+        return;
+    }
     d->state = DESTINATION_ASKING;
     d->candidate_count = 0;
     d->asking_host = 0;
@@ -331,7 +339,7 @@ void destination_run(struct worker *w, struct destination *d)
     if (d->running) /* called from within one of its own steps: that goes on */
         return;
     d->running = true;
-    for (unsigned i = 0; i <= LIMIT_DESTINATION_CLIENTS && step(w, d); i++)
+    for (unsigned i = 0; i <= LIMIT_DESTINATION_CLIENTS + LIMIT_CANDIDATES && step(w, d); i++)
         ;
     d->running = false;
     destination_rest(w, d);

@@ -27,6 +27,7 @@ enum destination_state { DESTINATION_UNKNOWN, DESTINATION_ASKING, DESTINATION_KN
 struct destination {
     char route[LIMIT_NAME + 1];
     char domain[LIMIT_DOMAIN + 1]; /* "" unless the route goes by the recipient's MX */
+    bool by_domain;                /* it did when this was made */
     struct destination *next_in_bucket;
     struct delivery_line ready;
     uint32_t deliveries; /* that exist, in whatever state */
