@@ -186,7 +186,7 @@ static void take_current_policy(struct worker *w, struct session *s)
     struct generation *new = generation_hold(w->generations.current);
     uint64_t met = 0;
     if (s->stream->tls && s->stream->tls->verdict.answered)
-        s->stale = !generation_same_peers(old, new, s->stream->tls->verdict.peers, &met);
+        s->stale |= !generation_same_peers(old, new, s->stream->tls->verdict.peers, &met);
     if (s->stream->tls)
         s->stream->tls->verdict.peers = met;
     s->peers = policy_peers_met(&new->policy, &s->client, met);
