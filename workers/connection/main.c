@@ -108,6 +108,7 @@ int main(int argc, char **argv)
     worker_run(w);
     log_line(LOG_INFO, "ended", "drained");
     log_flush();
-    spool_close(w->spool);
+    if (!w->commit.in_flight) /* else the time to drain is over: the kernel has the batch */
+        spool_close(w->spool);
     return EXIT_OK;
 }
