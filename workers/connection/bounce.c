@@ -121,12 +121,16 @@ static void try_later(struct worker *w, struct delivery *d)
         BUG_ON(true);
 }
 
-static void log_reported(const struct delivery *d, struct span notice)
+/* Logs and counts those whose failure is told (or need not be). */
+static void settle_reported(struct worker *w, const struct delivery *d, struct span notice)
 {
     const struct mail *m = d->mail;
-    for (uint32_t i = 0; i < m->recipient_count; i++)
-        if (m->recipients[i].delivery == d && m->recipients[i].outcome == OUTCOME_REPORTED)
-            log_bounced(m, &m->recipients[i], notice);
+    for (uint32_t i = 0; i < m->recipient_count; i++) {
+        if (m->recipients[i].delivery != d || m->recipients[i].outcome != OUTCOME_REPORTED)
+            continue;
+        log_bounced(m, &m->recipients[i], notice);
+        counter_add(w->counters, COUNTER_deliveries_failed, 1);
+    }
 }
 
 void bounce_begin(struct worker *w, struct delivery *d)
@@ -138,9 +142,8 @@ void bounce_begin(struct worker *w, struct delivery *d)
     bool nobody =
         m->sender.length == 0 || w->generations.current->flow_settings.bounce_route == POLICY_NONE;
     if (nobody) {
-        unsigned n = report(d, NULL, 0, false);
-        counter_add(w->counters, COUNTER_deliveries_failed, n);
-        log_reported(d, SPAN_EMPTY);
+        (void)report(d, NULL, 0, false);
+        settle_reported(w, d, SPAN_EMPTY);
         d->bouncing = false;
         queue_bounced(w, d);
         return;
@@ -169,9 +172,8 @@ void bounce_committed(struct worker *w, struct mail *notice, bool ok)
         return;
     }
     queue_id_format(notice->id, id);
-    log_reported(d, span_of(id, QUEUE_ID_TEXT));
+    settle_reported(w, d, span_of(id, QUEUE_ID_TEXT));
     counter_add(w->counters, COUNTER_bounces_sent, 1);
-    counter_add(w->counters, COUNTER_deliveries_failed, 1);
     queue_bounced(w, d);
     queue_take(w, notice);
 }
