@@ -50,6 +50,7 @@ void ring_connect(struct ring *r, struct ring_tag tag, int fd, const struct sock
 void ring_write(struct ring *r, struct ring_tag tag, int fd, const struct iovec *iov,
                 unsigned count, uint64_t offset, bool linked)
 {
+    ring_reserve(r, linked ? 2 : 1);
     struct io_uring_sqe *sqe = ring_sqe(r);
     io_uring_prep_writev(sqe, fd, iov, count, offset);
     if (linked)

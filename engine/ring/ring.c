@@ -75,16 +75,19 @@ int ring_create(struct ring *r, const struct ring_config *c, const char **step)
     return e < 0 ? e : 0;
 }
 
-struct io_uring_sqe *ring_sqe(struct ring *r)
+void ring_reserve(struct ring *r, unsigned count)
 {
-    struct io_uring_sqe *sqe = io_uring_get_sqe(&r->uring);
-    while (!sqe) {
+    while (io_uring_sq_space_left(&r->uring) < count) {
         r->enters++;
         int e = io_uring_submit(&r->uring);
         BUG_ON(e < 0 && e != -EBUSY && e != -EAGAIN && e != -EINTR);
-        sqe = io_uring_get_sqe(&r->uring);
     }
-    return sqe;
+}
+
+struct io_uring_sqe *ring_sqe(struct ring *r)
+{
+    ring_reserve(r, 1);
+    return io_uring_get_sqe(&r->uring);
 }
 
 int ring_wait(struct ring *r, uint64_t microseconds)

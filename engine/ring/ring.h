@@ -73,6 +73,10 @@ int ring_create(struct ring *r, const struct ring_config *config, const char **s
 /* A free submission entry; submits what is gathered when there is none. Never NULL. */
 struct io_uring_sqe *ring_sqe(struct ring *r);
 
+/* Submits what is gathered unless `count` entries are free: what is linked must be submitted in
+ * one piece, or the kernel ends the chain at the piece's end. */
+void ring_reserve(struct ring *r, unsigned count);
+
 /* Submits what is gathered and waits until a completion is there or `microseconds` have passed
  * (0: does not wait; UINT64_MAX: no limit). Returns 0, or -errno of a failure that is a bug. */
 int ring_wait(struct ring *r, uint64_t microseconds);
@@ -97,7 +101,7 @@ void ring_poll(struct ring *r, struct ring_tag tag, int fd);
 void ring_send(struct ring *r, struct ring_tag tag, int fd, const void *p, size_t n);
 void ring_connect(struct ring *r, struct ring_tag tag, int fd, const struct sockaddr *a,
                   socklen_t length);
-/* The write is linked to the sync that follows it when `linked`. */
+/* The write is linked to the sync that is asked for next when `linked`. */
 void ring_write(struct ring *r, struct ring_tag tag, int fd, const struct iovec *iov,
                 unsigned count, uint64_t offset, bool linked);
 void ring_sync(struct ring *r, struct ring_tag tag, int fd);
