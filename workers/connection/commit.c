@@ -5,7 +5,6 @@
 #include "workers/connection/bounce.h"
 #include "workers/connection/transaction.h"
 #include "workers/connection/worker.h"
-#include <stdlib.h>
 
 _Static_assert(LIMIT_INLINE_MAIL / LIMIT_CHUNK + 2 <= LIMIT_SPOOL_PIECES, "a body's chunks fit");
 
@@ -32,14 +31,13 @@ static void describe_recipients(const struct mail *m, struct spool_recipient *ou
     }
 }
 
-static enum spool_status append(struct worker *w, struct mail *m)
+/* Into the batch; false when it is full. */
+static bool append(struct worker *w, struct mail *m)
 {
-    struct spool_recipient few[MAIL_FEW_RECIPIENTS];
-    struct spool_recipient *list = few;
+    /* Not from the heap: a mail must not fail here, while its session is told that it waits. */
+    static struct spool_recipient list[LIMIT_RECIPIENTS_MAX];
     struct iovec pieces[LIMIT_SPOOL_PIECES];
-    if (m->recipient_count > MAIL_FEW_RECIPIENTS &&
-        !(list = malloc(m->recipient_count * sizeof *list)))
-        return SPOOL_FAILED;
+    BUG_ON(m->recipient_count > LIMIT_RECIPIENTS_MAX);
     describe_recipients(m, list);
     bool large = m->flags & MAIL_LARGE;
     struct spool_mail stored = {
@@ -61,10 +59,7 @@ static enum spool_status append(struct worker *w, struct mail *m)
         .body_count =
             large ? 0 : (unsigned)chain_iovecs(&m->content, 0, pieces, LIMIT_SPOOL_PIECES),
     };
-    enum spool_status status = spool_append_mail(w->spool, &stored, &m->ref, NULL);
-    if (list != few)
-        free(list);
-    return status;
+    return spool_append_mail(w->spool, &stored, &m->ref, NULL) == SPOOL_OK;
 }
 
 static void wait_for_room(struct commit *c, struct mail *m)
@@ -80,25 +75,15 @@ static void wait_for_room(struct commit *c, struct mail *m)
 void commit_add(struct worker *w, struct mail *m)
 {
     struct commit *c = &w->commit;
-    enum spool_status status = c->waiting ? SPOOL_AGAIN : append(w, m);
-    if (status == SPOOL_AGAIN)
+    if (c->waiting || !append(w, m))
         wait_for_room(c, m);
-    else if (status != SPOOL_OK)
-        settled(w, m, false);
 }
 
 static void append_waiting(struct worker *w)
 {
     struct commit *c = &w->commit;
-    while (c->waiting) {
-        struct mail *m = c->waiting;
-        enum spool_status status = append(w, m);
-        if (status == SPOOL_AGAIN)
-            return;
-        c->waiting = m->next_waiting;
-        if (status != SPOOL_OK)
-            settled(w, m, false);
-    }
+    while (c->waiting && append(w, c->waiting))
+        c->waiting = c->waiting->next_waiting;
 }
 
 /* ---- the batch -------------------------------------------------------------------------- */
