@@ -212,7 +212,8 @@ static void ask(struct worker *w, struct destination *d)
     }
     struct policy_route route = policy_route(&g->policy, d->route_index);
     if (route.kind == POLICY_ROUTE_MX_RECIPIENT && d->domain[0] == '\0' && !d->by_domain) {
-        destination_failed(w, d, "the route now goes by the recipient's domain: waits for a restart",
+        destination_failed(w, d,
+                           "the route now goes by the recipient's domain: waits for a restart",
                            false, "4.3.5");
         return;
     }
