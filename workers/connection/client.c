@@ -200,8 +200,11 @@ static void client_secured(struct worker *w, struct stream *stream, bool ok)
     bool unmet = tls->verdict.answered && !tls->verdict.verified;
     (void)snprintf(why, sizeof why, "TLS: %s", unmet ? tls->verdict.reason : stream->error);
     counter_add(w->counters, COUNTER_tls_handshake_failures_out, 1);
-    if (c->config.tls == SMTP_TLS_REQUIRE) {
+    bool require = c->config.tls == SMTP_TLS_REQUIRE;
+    if (require)
         counter_add(w->counters, COUNTER_tls_demand_unmet, 1);
+    /* Without the keeper no handshake succeeds: that says nothing against this host's TLS. */
+    if (require || w->links.link[LINK_KEEPER].fd < 0) {
         client_broke(w, c, why);
         return;
     }
