@@ -178,6 +178,24 @@ static void start_deliveries(struct worker *w, struct mail *m)
     mail_let_go(w, m);
 }
 
+static bool pool_has_room(const struct pool *p, uint32_t n)
+{
+    return p->capacity - p->used >= p->capacity / LIMIT_MEMORY_SHARE + n;
+}
+
+bool queue_has_room(const struct worker *w, uint32_t recipients)
+{
+    return pool_has_room(&w->queue.destinations, recipients) &&
+           pool_has_room(&w->queue.deliveries, recipients);
+}
+
+static void log_kept(const struct mail *m)
+{
+    mail_log(m, LOG_ERROR, "kept for the next start");
+    log_text("reason", "no memory for as many destinations");
+    log_end();
+}
+
 void queue_take(struct worker *w, struct mail *m)
 {
     bool complete = true;
@@ -185,11 +203,8 @@ void queue_take(struct worker *w, struct mail *m)
     m->holders++;
     for (uint32_t i = 0; i < m->recipient_count; i++)
         complete = assign(w, m, &m->recipients[i]) && complete;
-    if (!complete) {
-        mail_log(m, LOG_ERROR, "kept for the next start");
-        log_text("reason", "no memory for as many destinations");
-        log_end();
-    }
+    if (!complete)
+        log_kept(m);
     if (worker_short_of_memory(w))
         mail_forget_content(w, m);
     for (uint32_t i = 0; i < m->recipient_count; i++) {
@@ -235,13 +250,16 @@ void queue_recovered(struct worker *w, const struct spool_recovered *found)
     if (!recover_envelope(m, &found->mail))
         fatal_env(EXIT_OSERR, ENOMEM, "no memory for the queue");
     counter_add(w->counters, COUNTER_queue_mails, 1);
+    bool complete = true;
     for (uint32_t i = 0; i < m->recipient_count; i++) {
         const struct spool_recipient_state *state = &found->states[i];
         struct recipient *r = &m->recipients[i];
         if (state->finished)
             continue;
-        if (!assign(w, m, r))
-            fatal_env(EXIT_OSERR, ENOMEM, "no memory for the queue's destinations");
+        if (!assign(w, m, r)) {
+            complete = false; /* stays in the spool; what can be delivered makes room */
+            continue;
+        }
         r->state = state->attempts > 0 ? RECIPIENT_DEFERRED : RECIPIENT_QUEUED;
         if (r->delivery->attempts < state->attempts)
             r->delivery->attempts = state->attempts;
@@ -250,6 +268,8 @@ void queue_recovered(struct worker *w, const struct spool_recovered *found)
         if (state->reason.n > 0)
             (void)mail_put(m, state->reason, &r->reply);
     }
+    if (!complete)
+        log_kept(m);
 }
 
 void queue_start(struct worker *w)

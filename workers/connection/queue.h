@@ -59,6 +59,10 @@ struct queue {
 /* Lays out memory. 0 or -1 with errno. */
 int queue_init(struct worker *w);
 
+/* Can a mail for so many recipients have its deliveries and destinations? A share is kept for those
+ * that are being committed at this moment. */
+bool queue_has_room(const struct worker *w, uint32_t recipients);
+
 /* A mail was committed: makes its deliveries and begins to attempt them. */
 void queue_take(struct worker *w, struct mail *m);
 

@@ -406,7 +406,12 @@ bool transaction_end(struct worker *w, struct transaction *t, unsigned defects,
 {
     struct mail *m = t->mail;
     header_finish(&t->scanner);
-    if (!acceptable(t, defects, reply) || !decide_rest(t, reply) || !anyone_left(t, reply)) {
+    bool ok = acceptable(t, defects, reply) && decide_rest(t, reply) && anyone_left(t, reply);
+    if (ok && !queue_has_room(w, m->recipient_count)) {
+        refuse(reply, 452, "4.3.1", "The queue is full, try again later");
+        ok = false;
+    }
+    if (!ok) {
         log_refused(t, reply);
         return false;
     }
