@@ -125,11 +125,20 @@ void stream_sent(struct worker *w, uint32_t index, uint32_t generation, struct i
 
 /* ---- the end ---------------------------------------------------------------------------- */
 
+/* Nothing is left to be sent, or it will never be. */
+static void said_all(struct worker *w, struct stream *s)
+{
+    if (s->last_words)
+        w->last_words--;
+    s->last_words = false;
+}
+
 void stream_close(struct worker *w, struct stream *s)
 {
     if (s->closing)
         return;
     s->closing = true;
+    said_all(w, s);
     s->owner = NULL;
     s->next_closing = w->closing;
     w->closing = s;
@@ -194,6 +203,8 @@ void stream_finish(struct worker *w, struct stream *s, bool want_linger)
         return;
     }
     s->linger_after = want_linger;
+    s->last_words = true;
+    w->last_words++;
     stream_deadline(w, s, LIMIT_LINGER_MICROSECONDS);
     stream_flush(w, s);
 }
@@ -201,6 +212,7 @@ void stream_finish(struct worker *w, struct stream *s, bool want_linger)
 void stream_drained(struct worker *w, struct stream *s)
 {
     if (s->finished) {
+        said_all(w, s);
         if (s->linger_after)
             linger(w, s);
         else

@@ -85,6 +85,7 @@ struct stream {
     bool paused;                         /* the owner takes no input */
     bool finished;                       /* close when all output is sent */
     bool linger_after;                   /* finished: half-close when all is sent */
+    bool last_words;                     /* finished, and output is still to be sent */
     bool lingering;                      /* half-closed, waits for the peer */
     bool ended;                          /* no more input will come; told or to be told */
     bool closing;                        /* on the worker's list of streams to be freed */

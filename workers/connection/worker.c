@@ -61,8 +61,8 @@ static bool drained(const struct worker *w)
 {
     if (w->drain_only && w->serving && w->queue.mails.used == 0 && commit_idle(w))
         return true;
-    return w->draining && ((w->sessions_open == 0 && w->clients.used == 0 && commit_idle(w) &&
-                            w->transactions.used == 0) ||
+    return w->draining && ((w->sessions_open == 0 && w->last_words == 0 && w->clients.used == 0 &&
+                            commit_idle(w) && w->transactions.used == 0) ||
                            w->now >= w->drain_until);
 }
 

@@ -48,6 +48,7 @@ struct worker {
     struct pool clients;
     struct chunk_pool chunks;
     struct stream *closing;
+    uint32_t last_words; /* finished streams with output that the kernel has not got yet */
 
     struct generations generations;
     struct links links;
@@ -61,11 +62,11 @@ struct worker {
 
     char flow[LIMIT_NAME + 1];
     uint16_t shard_index;
-    int shard;    /* its directory */
-    bool serving; /* the first policy is in use, the shard is recovered */
+    int shard;       /* its directory */
+    bool serving;    /* the first policy is in use, the shard is recovered */
     bool drain_only; /* a shard that the policy no longer uses: ends when it is empty */
     bool draining;
-    bool clients_short; /* a destination wants a connection, and all are in use */
+    bool clients_short;    /* a destination wants a connection, and all are in use */
     bool spool_full;       /* the last commit found no room */
     bool spool_low;        /* below the watermark: new mail is answered 452 before it hurts */
     uint64_t drain_until;  /* microseconds, monotonic */
