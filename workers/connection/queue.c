@@ -117,15 +117,29 @@ static struct delivery *refused_delivery(struct worker *w, struct mail *m)
     return d;
 }
 
+/* The status that a notification gives for a rule's reply, "550 5.7.1 text": its second word. A
+ * recipient taken up at a restart has none, for the spool keeps the rule's name only. */
+static void note_rule_status(struct mail *m, struct recipient *r)
+{
+    struct span reply = mail_span(m, r->reply);
+    struct span status = span_from(reply, reply.n < 4 ? reply.n : 4);
+    const unsigned char *end = status.n > 0 ? memchr(status.p, ' ', status.n) : NULL;
+    size_t n = end ? (size_t)(end - status.p) : status.n;
+    if (n > 0 && n < sizeof r->status)
+        (void)snprintf(r->status, sizeof r->status, "%.*s", (int)n, (const char *)status.p);
+    else
+        (void)snprintf(r->status, sizeof r->status, "5.7.1");
+    if (reply.n == 0)
+        (void)mail_put(m, SPAN_LIT("refused by a rule of the policy"), &r->reply);
+}
+
 static struct delivery *assign(struct worker *w, struct mail *m, struct recipient *r)
 {
     struct delivery *d;
     if (r->route.length == 0) {
         d = refused_delivery(w, m);
         r->outcome = OUTCOME_FAILED;
-        (void)snprintf(r->status, sizeof r->status, "5.7.1");
-        if (r->reply.length == 0) /* taken up at a restart: the spool keeps the rule's name only */
-            (void)mail_put(m, SPAN_LIT("refused by a rule of the policy"), &r->reply);
+        note_rule_status(m, r);
     } else {
         struct destination *dest =
             destination_for(w, mail_span(m, r->route), mail_span(m, r->address));
