@@ -74,9 +74,9 @@ e2e_end()
 e2e_finish()
 {
     local status=$1
-    if [ "$status" != 0 ] && [ -s "$WORK/mgid.log" ]; then
+    if [ "$status" != 0 ] && [ -e "$WORK/mgid.log" ]; then
         echo "--- the end of mgid's log ---"
-        tail -n 25 "$WORK/mgid.log" | cut -c 1-500
+        tail -q -n 25 "$WORK"/mgid*.log | cut -c 1-500
     fi >&2
     peers_finish "$status"
 }
