@@ -7,13 +7,15 @@ DEMAND='"require": true, "trust": "public", "names": ["*.incamail.com", "im.post
 ROUTES=
 RULES=
 # server NAME EXPECTED-REASON SINK-OPTION…: a sink, a route to it and a rule for NAME@example.org.
-declare -A REASON
+declare -A REASON PORT PID
 server()
 {
     local name=$1
     REASON[$name]=$2
     shift 2
     start_sink "$name" 127.0.0.1 "$@"
+    PORT[$name]=$SINK_PORT
+    PID[$name]=$SINK_PID
     ROUTES+="\"$name\": { \"hosts\": [\"127.0.0.1:$SINK_PORT\"], \"tls\": { $DEMAND } }, "
     RULES+="{ \"when\": { \"recipient\": \"$name@example.org\" }, \"route\": \"$name\" }, "
 }
@@ -47,7 +49,7 @@ for name in $names; do
 done
 must "the good server gets its mail" wait_for 10 sink_has good good@example.org
 must "with our certificate" json_lines "$WORK/good.log" event=mail client.verified=true \
-    'client.subject~gateway.example.ch'
+    'client.subject~gateway.example.ch' >"$WORK/found"
 must "and a verdict" log_has event=delivered recipient=good@example.org verdict=verified mutual=true
 for name in ${names% good}; do
     must "the mail for $name waits, with the reason" wait_for 10 \
@@ -65,4 +67,17 @@ stop "$MGID_PID"
 for name in ${names% good}; do
     must "$name saw a session" wait_for 5 json_lines "$WORK/$name.log" event=session
     must_not "$name heard no envelope" json_lines "$WORK/$name.log" event=session 'commands~MAIL'
+done
+
+# The servers are put right: what waited, across mgid's end and a new start, arrives.
+for name in ${names% good}; do
+    stop "${PID[$name]}"
+    SINK_PORT_WANTED=${PORT[$name]} start_sink "right-$name" 127.0.0.1 "${good[@]}" \
+        --client-ca "$CERTS/ca.pem" --require-client-cert
+done
+must "mgid starts again" start_mgid "$POLICY" "$OUT_PORT"
+for name in ${names% good}; do
+    must "$name, put right, gets its mail" wait_for 15 sink_has "right-$name" "$name@example.org"
+    must "over TLS, by a verified client" json_lines "$WORK/right-$name.log" event=mail client.verified=true >"$WORK/found"
+    equal "mails for $name" 1 "$(json_lines "$WORK/right-$name.log" event=mail --count)"
 done
