@@ -165,6 +165,15 @@ test-asan: setup
 tidy:
 	@tests/tidy.sh
 
+# clang's static analyser over every source; minutes, so not part of `make test`.
+ANALYSED := $(wildcard engine/*/*.c policy/*.c workers/*/*.c bench/*/*.c)
+.PHONY: analyse
+analyse: $(ANALYSED:%=%.analysed)
+%.c.analysed: %.c
+	@out=$$(clang --analyze -o /dev/null -Xclang -analyzer-output=text -std=c17 -D_GNU_SOURCE \
+	    -DMGID_VERSION='"$(VERSION)"' -iquote . -iquote include -isystem /usr/include/android \
+	    $< 2>&1); [ -z "$$out" ] || { printf '%s\n' "$$out"; exit 1; }
+
 -include deploy/demo.mk
 
 # --- installing ---
@@ -186,6 +195,7 @@ help:
 	@echo 'make test-plain   the same, normal build only;  make test-asan: the other half'
 	@echo 'make unit-NAME    one unit test (tests/unit/test_NAME.c)'
 	@echo 'make compare      mails/s and CPU beside a private Postfix, same machine, same disk'
+	@echo 'make analyse      the static analyser of clang over every source'
 	@echo 'make install      DESTDIR= PREFIX=$(PREFIX)'
 	@echo 'make clean        removes $(BUILD)'
 	@echo 'make V=1          shows whole commands'

@@ -194,7 +194,7 @@ static void parse(struct sink_options *o, int argc, char **argv)
 
 static void address_text(const struct sockaddr *address, socklen_t length, char *out, size_t size)
 {
-    char host[64], port[8];
+    char host[64] = "", port[8] = "";
 
     if (getnameinfo(address, length, host, sizeof(host), port, sizeof(port),
                     NI_NUMERICHOST | NI_NUMERICSERV) != 0)
@@ -208,7 +208,7 @@ static int listen_on(const char *where)
     char host[256], port[8], text[LIMIT_ADDRESS_TEXT];
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     struct addrinfo *found;
-    struct sockaddr_storage bound;
+    struct sockaddr_storage bound = {0};
     socklen_t length = sizeof(bound);
     int one = 1;
 
@@ -279,7 +279,7 @@ static void step(struct loop *l, struct session *s)
 
 static void accept_all(struct loop *l)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     char text[LIMIT_ADDRESS_TEXT];
 
     for (;;) {

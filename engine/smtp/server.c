@@ -371,7 +371,7 @@ static enum smtp_own_reply objection(enum smtp_action action, const struct smtp_
 static enum smtp_event command(struct smtp_server *s, struct span line, struct span rest,
                                struct smtp_out *out)
 {
-    struct smtp_command c;
+    struct smtp_command c = {0};
     enum smtp_action action;
     enum smtp_own_reply refusal = smtp_command_parse(line, &c);
 
@@ -459,7 +459,7 @@ static enum take take_line(struct smtp_server *s, struct span *in, struct span *
 
 static enum smtp_event next_command(struct smtp_server *s, struct span *in, struct smtp_out *out)
 {
-    struct span line;
+    struct span line = SPAN_EMPTY;
 
     switch (take_line(s, in, &line)) {
     case TAKE_LINE:

@@ -267,6 +267,7 @@ static struct span read_reason(struct spool *s, const struct table_recipient *t,
 
 static void fill_states(struct recovery *r, const struct table_mail *m, struct report *report)
 {
+    BUG_ON(!report->states);
     for (unsigned i = 0; i < m->recipients; i++) {
         const struct table_recipient *t = &m->states[i];
         report->states[i] = (struct spool_recipient_state){.finished = t->finished,
@@ -332,6 +333,7 @@ static enum spool_status report_all(struct recovery *r)
     enum spool_status status = SPOOL_OK;
     if ((count > 0 && !list) || !report.states || !report.reasons)
         status = spool_system_failed(r->s, "malloc", ENOMEM);
+    BUG_ON(status == SPOOL_OK && count > 0 && !list);
     for (size_t i = 0; i < count && status == SPOOL_OK; i++)
         status = report_mail(r, list[i], &report);
     free(list);

@@ -175,6 +175,7 @@ enum spool_status segment_roll(struct spool *s)
     if (last && LIMIT_SEGMENT - last->end >= SLACK && segment_open(s, last) &&
         ftruncate(last->fd, last->end) != 0)
         (void)spool_system_failed(s, "ftruncate", errno);
+    BUG_ON(!s->segments);
     s->segments[s->segment_count++] = (struct segment){.sequence = head.segment,
                                                        .seal = head.seal,
                                                        .end = SEGMENT_BEGIN,

@@ -228,6 +228,7 @@ static bool check_time(struct control *control, struct control_client *client)
     if (job->awaited != CONTROL_NOBODY && control->now >= job->deadline) {
         int whom = job->awaited;
         job->awaited = CONTROL_NOBODY;
+        BUG_ON(!job->request);
         job->request->lost(control, client, whom, "no answer in time");
     }
     bool own_turn = pending(client) > 0 ? client->stalled : !job->request;

@@ -21,7 +21,7 @@ void keeper_promote(struct keeper *k)
     k->staged = NULL;
     for (unsigned i = 0; i < KEEPER_GENERATIONS; i++) {
         struct generation *kept = k->kept[i];
-        bool same = kept != NULL && kept->number == fresh->number;
+        bool same = kept != NULL && fresh != NULL && kept->number == fresh->number;
         k->kept[i] = fresh;
         fresh = kept;
         if (same) /* in its place stands now what was before it */

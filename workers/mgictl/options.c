@@ -63,7 +63,7 @@ static bool take_option(struct command_line *line, int argc, char **argv, int *a
                 option->argument ? option->argument : "");
         return false;
     }
-    if (act(line, i, value))
+    if (act(line, i, value ? value : ""))
         return true;
     fprintf(stderr, "mgictl: \"%s\" is no value for %s (%s).\n", value ? value : "", option->name,
             option->help);

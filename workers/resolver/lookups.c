@@ -27,7 +27,7 @@ static void detach(struct lookup_query *query)
 {
     if (query->previous != NULL)
         query->previous->next = query->next;
-    else
+    else if (query->lookup != NULL)
         query->lookup->queries = query->next;
     if (query->next != NULL)
         query->next->previous = query->previous;
