@@ -37,7 +37,7 @@ void sim_split_address(const char *text, char *host, size_t size, char *port, si
         sim_die(EXIT_USAGE, "an address is HOST:PORT or [IPv6]:PORT");
     memcpy(host, text, n);
     host[n] = '\0';
-    strcpy(port, colon + 1);
+    memcpy(port, colon + 1, strlen(colon + 1) + 1);
 }
 
 int64_t sim_now(void)
