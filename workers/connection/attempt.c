@@ -79,7 +79,7 @@ bool attempt_begin(struct worker *w, struct client *c, struct delivery *d)
             m->recipients[i].outcome = OUTCOME_NONE;
     d->state = DELIVERY_ACTIVE;
     d->began = w->now;
-    int error = mail_load(w, m);
+    int error = m->body_missing ? -EBADMSG : mail_load(w, m);
     if (error == 0 && c->smtp.max_size > 0 && m->size > c->smtp.max_size) {
         note_all(d, OUTCOME_FAILED, "5.3.4", "the mail is larger than the next hop takes");
         queue_attempted(w, d, SPAN_EMPTY);

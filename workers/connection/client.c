@@ -131,6 +131,10 @@ bool client_open(struct worker *w, struct destination *d)
     if (!c->stream) {
         int error = errno;
         pool_put(&w->clients, c);
+        if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM) {
+            w->clients_short = true; /* our want, not the host's fault */
+            return false;
+        }
         destination_candidate_failed(w, d, candidate, strerror(error));
         return true; /* perhaps another one can */
     }
@@ -184,21 +188,14 @@ static void start_tls(struct worker *w, struct client *c)
 
 static void client_run(struct worker *w, struct client *c, struct span *in);
 
-static void client_secured(struct worker *w, struct stream *stream, bool ok)
+/* No TLS with this host. Where the route demands it another host is tried, or the mail waits;
+ * else the same host in clear. */
+static void handshake_failed(struct worker *w, struct client *c, const char *what)
 {
-    struct client *c = stream->context;
-    struct span nothing = SPAN_EMPTY;
-    const struct stream_tls *tls = stream->tls;
-    if (ok) {
-        BUG_ON(tls->must_verify && !tls->verdict.verified);
-        counter_add(w->counters, COUNTER_sessions_tls_out, 1);
-        smtp_client_tls_established(&c->smtp);
-        client_run(w, c, &nothing);
-        return;
-    }
+    const struct stream_tls *tls = c->stream->tls;
     char why[LIMIT_REASON];
     bool unmet = tls->verdict.answered && !tls->verdict.verified;
-    (void)snprintf(why, sizeof why, "TLS: %s", unmet ? tls->verdict.reason : stream->error);
+    (void)snprintf(why, sizeof why, "TLS: %s", unmet ? tls->verdict.reason : what);
     counter_add(w->counters, COUNTER_tls_handshake_failures_out, 1);
     bool require = c->config.tls == SMTP_TLS_REQUIRE;
     if (require)
@@ -214,6 +211,20 @@ static void client_secured(struct worker *w, struct stream *stream, bool ok)
     log_line(LOG_NOTICE, "handshake failed", "%s: %s: tried in clear, as the route allows",
              c->relay, why);
     client_close(w, c);
+}
+
+static void client_secured(struct worker *w, struct stream *stream, bool ok)
+{
+    struct client *c = stream->context;
+    struct span nothing = SPAN_EMPTY;
+    if (!ok) {
+        handshake_failed(w, c, stream->error);
+        return;
+    }
+    BUG_ON(stream->tls->must_verify && !stream->tls->verdict.verified);
+    counter_add(w->counters, COUNTER_sessions_tls_out, 1);
+    smtp_client_tls_established(&c->smtp);
+    client_run(w, c, &nothing);
 }
 
 /* ---- the machine's events ----------------------------------------------------------------- */
@@ -398,8 +409,11 @@ static void client_drained(struct worker *w, struct stream *stream)
 
 static void client_ended(struct worker *w, struct stream *stream, enum stream_end end)
 {
-    client_broke(w, stream->context,
-                 end == STREAM_END_PEER ? "the connection was closed" : stream->error);
+    const char *why = end == STREAM_END_PEER ? "the connection was closed" : stream->error;
+    if (stream->tls && stream->tls->handshaking)
+        handshake_failed(w, stream->context, why);
+    else
+        client_broke(w, stream->context, why);
 }
 
 static void client_expired(struct worker *w, struct stream *stream)

@@ -65,8 +65,8 @@ static uint32_t same_peer(const struct policy *p, const struct policy *other,
     return POLICY_NONE;
 }
 
-bool generation_same_peers(const struct generation *old, const struct generation *new,
-                           uint64_t met, uint64_t *out)
+bool generation_same_peers(const struct generation *old, const struct generation *new, uint64_t met,
+                           uint64_t *out)
 {
     *out = 0;
     for (uint32_t i = 0; i < policy_count(&new->policy, POLICY_PEERS); i++) {

@@ -43,12 +43,10 @@ void listen_accepted(struct worker *w, uint32_t index, uint32_t generation,
             (void)close(cqe->res);
         else
             session_begin(w, cqe->res);
-    } else if (cqe->res != -ECANCELED) {
+    } else if (cqe->res != -ECANCELED && cqe->res != -ECONNABORTED && cqe->res != -EINTR) {
         log_line(LOG_ERROR, "accept failed", "%s", strerror(-cqe->res));
-        if (cqe->res == -EMFILE || cqe->res == -ENFILE || cqe->res == -ENOMEM) {
-            w->accept_again = w->now + LIMIT_ACCEPT_PAUSE_MICROSECONDS;
-            return;
-        }
+        w->accept_again = w->now + LIMIT_ACCEPT_PAUSE_MICROSECONDS;
+        return;
     }
     listen_arm(w);
 }

@@ -75,6 +75,7 @@ struct mail {
     struct chunk_chain content; /* empty when it must be read from the spool */
     struct spool_ref ref;
     uint32_t body_crc;               /* MAIL_LARGE */
+    bool body_missing;               /* MAIL_LARGE: recovery did not find its file */
     struct transaction *transaction; /* being committed for it … */
     struct delivery *bounced;        /* … or, a notification, for that delivery's failures */
     struct mail *next_waiting;       /* in the commit's waiting list */

@@ -261,6 +261,7 @@ void queue_recovered(struct worker *w, const struct spool_recovered *found)
     m->size = found->mail.body_size;
     m->body_crc = found->ref.body_crc;
     m->ref = found->ref;
+    m->body_missing = found->body_missing;
     if (!recover_envelope(m, &found->mail))
         fatal_env(EXIT_OSERR, ENOMEM, "no memory for the queue");
     counter_add(w->counters, COUNTER_queue_mails, 1);

@@ -187,6 +187,10 @@ static void take_current_policy(struct worker *w, struct session *s)
     uint64_t met = 0;
     if (s->stream->tls && s->stream->tls->verdict.answered)
         s->stale |= !generation_same_peers(old, new, s->stream->tls->verdict.peers, &met);
+    /* A certificate that was not asked for can't be had any more in this session. */
+    if (s->stream->tls && old->flow_settings.client_certificate == POLICY_CERTIFICATE_NO &&
+        new->flow_settings.client_certificate != POLICY_CERTIFICATE_NO)
+        s->stale = true;
     if (s->stream->tls)
         s->stream->tls->verdict.peers = met;
     s->peers = policy_peers_met(&new->policy, &s->client, met);

@@ -79,6 +79,8 @@ static void housekeeping(struct worker *w)
         w->clients_short = false;
         destination_run_all(w);
     }
+    if (w->serving)
+        queue_retry_records(w);
     counter_set(w->counters, COUNTER_pool_buffers_free, chunk_pool_free(&w->chunks));
     if (!w->serving || spool_usage(w->spool, &usage) != SPOOL_OK)
         return;
