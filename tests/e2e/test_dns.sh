@@ -9,6 +9,7 @@ dead MX 10 dead-host
      MX 20 good-host
 two MX 10 two-hosts
 plain A 127.0.0.7
+silent A 127.0.0.7
 alias CNAME plain
 dead-host A 127.0.0.66
 good-host A 127.0.0.7
@@ -58,3 +59,13 @@ must_not "no mail to nobody" json_lines "$WORK/sink.log" event=mail recipients=
 must "taken" send_mail anna@example.ch to@refused.example.net x
 must "a failing look-up defers, and is named" wait_for 20 \
     log_has event=deferred recipient=to@refused.example.net 'reason~refused.example.net'
+
+# Nobody answers at all: the mail waits until the name server is back.
+stop "$NSD_PID"
+must "taken" send_mail anna@example.ch to@silent.example.org x
+must "an unreachable name server defers, and the look-up is named" wait_for 30 \
+    log_has event=deferred recipient=to@silent.example.org 'reason~silent.example.org'
+must_not "and bounces nothing" log_has event=bounced recipient=to@silent.example.org
+spawn nsd "$(PATH=$PATH:/usr/sbin command -v nsd)" -d -c "$WORK/nsd.conf"
+must "nsd is back" wait_for 10 dns_answers example.org
+must "and the mail arrives" wait_for 30 sink_has sink to@silent.example.org

@@ -107,6 +107,15 @@ echo "$good" >"$POLICY"
 must "the reload" ctl reload >"$WORK/reload"
 [ "$was" != "$(fingerprint)" ] || fail "the renewed certificate is not used"
 
+# A good one by SIGHUP.
+routes_to old hangup
+generations=$(count event=reload ok=true)
+kill -HUP "$MGID_PID"
+must "SIGHUP reloads" wait_for 10 eval '(($(count event=reload ok=true) > '"$generations"'))'
+must "taken" send_mail anna@example.ch hup@example.org x
+must "goes the old way again" wait_for 10 sink_has old hup@example.org
+must "by the newest rule" log_has event=routed recipient=hup@example.org rule=hangup
+
 # A route to a port that no route had: the worker's sandbox does not know it, and it is replaced.
 start_sink third 127.0.0.1 --no-starttls
 routes_to third port "$SINK_PORT"
