@@ -175,6 +175,8 @@
 #define LIMIT_PROCESSES (LIMIT_WORKERS + 4) /* workers, keeper, resolver, control, compiler */
 #define LIMIT_WIRES (3 * LIMIT_WORKERS)     /* channels between roles, see topology.def */
 #define LIMIT_LISTENING 4096                /* listening sockets: a worker has its own of an address */
+#define LIMIT_LISTEN_TRIES 20               /* for an address that is in use, at the start */
+#define LIMIT_LISTEN_PAUSE_MS 100
 #define LIMIT_BACKLOG 1024                  /* connections that wait to be accepted */
 #define LIMIT_SHARD_FILES (1u << 22)        /* looked at when a shard changes its owner */
 

@@ -7,6 +7,7 @@
 #include <netinet/tcp.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <poll.h>
 #include <unistd.h>
 
 union address {
@@ -81,17 +82,28 @@ static bool address_is_ours(const struct master *m, const struct policy_endpoint
 }
 
 /* With SO_REUSEPORT a second mgid of the same user could share the address and take part of the
- * connections. So the first socket of an address is tried alone. */
+ * connections. So the first socket of an address is tried alone. At the start it is tried for some
+ * seconds: the workers of a predecessor that was killed hold it until they have ended too. */
+static bool can_be_had(const struct master *m, const union address *a, socklen_t n)
+{
+    for (unsigned i = 0;; i++) {
+        int alone = bound(a, n, false);
+        if (alone >= 0) {
+            (void)close(alone);
+            return true;
+        }
+        if (m->up || errno != EADDRINUSE || i == LIMIT_LISTEN_TRIES)
+            return false;
+        (void)poll(NULL, 0, LIMIT_LISTEN_PAUSE_MS);
+    }
+}
+
 static int open_listener(const struct master *m, const struct policy_endpoint *e)
 {
     union address a;
     socklen_t n = to_socket_address(e, &a);
-    if (!address_is_ours(m, e)) {
-        int alone = bound(&a, n, false);
-        if (alone < 0)
-            return -1;
-        (void)close(alone);
-    }
+    if (!address_is_ours(m, e) && !can_be_had(m, &a, n))
+        return -1;
     return bound(&a, n, true);
 }
 
