@@ -95,6 +95,9 @@ static void client_broke(struct worker *w, struct client *c, const char *why)
         return;
     }
     (void)snprintf(text, sizeof text, "%s: %s (%s)", c->relay, why, smtp_client_stage(&c->smtp));
+    struct candidate *own = own_candidate(c);
+    if (own && c->smtp.mails == 0)
+        destination_candidate_distrust(w, c->destination, own, text);
     queue_attempted(w, d, span_str(text));
     client_close(w, c);
 }

@@ -147,6 +147,15 @@ void destination_candidate_failed(struct worker *w, struct destination *d, struc
     log_end();
 }
 
+void destination_candidate_distrust(const struct worker *w, struct destination *d,
+                                    struct candidate *c, const char *why)
+{
+    if (d->candidate_count < 2)
+        return;
+    c->bad_until = w->now + 4 * pause_microseconds(w);
+    (void)snprintf(d->reason, sizeof d->reason, "%s", why);
+}
+
 /* ---- names ------------------------------------------------------------------------------ */
 
 static uint64_t destination_id(struct worker *w, const struct destination *d)

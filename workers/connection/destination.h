@@ -68,6 +68,11 @@ struct candidate *destination_candidate(const struct worker *w, struct destinati
 void destination_candidate_failed(struct worker *w, struct destination *d, struct candidate *c,
                                   const char *why);
 
+/* The host took a connection and broke the mail off: where there are others they come first, until
+ * a deferred mail's next attempt or two are over. */
+void destination_candidate_distrust(const struct worker *w, struct destination *d,
+                                    struct candidate *c, const char *why);
+
 /* Nothing can be delivered now (or ever, when permanent; status then is the enhanced code). */
 void destination_failed(struct worker *w, struct destination *d, const char *why, bool permanent,
                         const char *status);

@@ -393,7 +393,11 @@ static void log_refused(const struct transaction *t, const struct transaction_re
     const struct mail *m = t->mail;
     mail_log(m, LOG_NOTICE, "mail refused");
     log_span("sender", mail_span(m, m->sender));
+    log_number("recipients", m->recipient_count);
+    if (m->recipient_count > 0)
+        log_span("recipient", mail_span(m, m->recipients[0].address));
     log_span("client", mail_span(m, m->client));
+    log_span("tls", mail_span(m, m->tls));
     log_number("size", (int64_t)m->size);
     if (m->recipient_count > 0 && m->recipients[0].rule.length > 0)
         log_span("rule", mail_span(m, m->recipients[0].rule));
