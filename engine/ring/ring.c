@@ -97,8 +97,9 @@ int ring_wait(struct ring *r, uint64_t microseconds)
                                    .tv_nsec = (long long)(microseconds % 1000000) * 1000};
     bool forever = microseconds == UINT64_MAX;
     r->enters++;
-    int e = io_uring_submit_and_wait_timeout(&r->uring, &cqe, microseconds == 0 ? 0 : 1,
-                                             forever ? NULL : &ts, NULL);
+    /* Always for one completion, also when not to wait: else nothing is entered when nothing is to
+     * be submitted, and task work that the kernel has deferred stays undone. */
+    int e = io_uring_submit_and_wait_timeout(&r->uring, &cqe, 1, forever ? NULL : &ts, NULL);
     if (e >= 0 || e == -ETIME || e == -EINTR || e == -EAGAIN || e == -EBUSY)
         return 0;
     return e;

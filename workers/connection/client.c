@@ -284,6 +284,7 @@ static enum step on_ready(struct worker *w, struct client *c)
     started(c);
     if (used_up) {
         smtp_client_quit(&c->smtp);
+        destination_run(w, c->destination); /* what is ready need not wait for the answer to QUIT */
         return STEP_ON;
     }
     if (take_next(w, c))

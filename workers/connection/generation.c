@@ -202,11 +202,13 @@ static bool make_contexts(struct generation *g, uint32_t identity, struct span c
         [POLICY_CERTIFICATE_REQUIRE] = TLS_ASK, /* refused at MAIL, with a reply that says why */
     };
     if (g->flow_settings.identity == identity) {
+        tls_context_free(g->server); /* of an attempt that failed half-way */
         g->server = tls_context_server(chain, asks[g->flow_settings.client_certificate], reason);
         if (!g->server)
             return false;
     }
     if (policy_identity_allowed(&g->policy, g->flow, identity, TLS_AS_CLIENT)) {
+        tls_context_free(g->clients[identity]);
         g->clients[identity] = tls_context_client(chain, reason);
         if (!g->clients[identity])
             return false;
