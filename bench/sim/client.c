@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -38,6 +39,7 @@ static void dial(struct client *c)
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
     struct addrinfo *found;
     struct timeval patience = {.tv_sec = CLIENT_TIMEOUT_S};
+    int one = 1;
 
     sim_split_address(c->options->server, host, sizeof(host), port, sizeof(port));
     int error = getaddrinfo(host, port, &hints, &found);
@@ -46,6 +48,7 @@ static void dial(struct client *c)
     c->conn.fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (c->conn.fd < 0 ||
         setsockopt(c->conn.fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) != 0 ||
+        setsockopt(c->conn.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) != 0 ||
         connect(c->conn.fd, found->ai_addr, found->ai_addrlen) != 0)
         sim_die(EXIT_TEMPFAIL, "%s: %s", c->options->server, strerror(errno));
     freeaddrinfo(found);

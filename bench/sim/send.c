@@ -18,6 +18,7 @@ static const char help[] =
     "  --sample NAME        confidential (default), registered, receipt\n"
     "  --weight BYTES       of the registered sample's secret (4000)\n"
     "  --file FILE          this mail instead; LF line ends become CRLF\n"
+    "  --keep FILE          write the mail there as it is sent\n"
     "  --count N            the same mail N times over the connection\n"
     "  --ehlo NAME          (im.post.ch)\n"
     "  --tls-max 1.2|1.3    the highest TLS version\n"
@@ -36,6 +37,7 @@ enum {
     OPT_SAMPLE,
     OPT_WEIGHT,
     OPT_FILE,
+    OPT_KEEP,
     OPT_COUNT,
     OPT_EHLO,
     OPT_TLS_MAX,
@@ -55,6 +57,7 @@ static const struct option options[] = {
     {"sample", required_argument, NULL, OPT_SAMPLE},
     {"weight", required_argument, NULL, OPT_WEIGHT},
     {"file", required_argument, NULL, OPT_FILE},
+    {"keep", required_argument, NULL, OPT_KEEP},
     {"count", required_argument, NULL, OPT_COUNT},
     {"ehlo", required_argument, NULL, OPT_EHLO},
     {"tls-max", required_argument, NULL, OPT_TLS_MAX},
@@ -67,6 +70,7 @@ static const struct option options[] = {
 struct mail_source {
     const char *sample;
     const char *file;
+    const char *keep; /* where to write it, or NULL */
     size_t weight;
 };
 
@@ -120,6 +124,9 @@ static void take_option(struct client_options *o, struct mail_source *mail, int 
         break;
     case OPT_FILE:
         mail->file = value;
+        break;
+    case OPT_KEEP:
+        mail->keep = value;
         break;
     case OPT_COUNT:
         o->count = positive(value);
@@ -187,6 +194,14 @@ static char *read_mail(const char *path, size_t *n)
     return text;
 }
 
+static void keep_mail(const char *path, const char *text, size_t n)
+{
+    FILE *out = fopen(path, "we");
+
+    if (out == NULL || fwrite(text, 1, n, out) != n || fclose(out) != 0)
+        sim_die(EXIT_OSERR, "%s: %s", path, strerror(errno));
+}
+
 static void report(const struct client_options *o, const struct client_result *r)
 {
     json_open(stdout, "sent");
@@ -234,6 +249,8 @@ int send_main(int argc, char **argv)
         text = sample_make(mail.sample, to, mail.weight, &n);
     if (text == NULL)
         sim_die(EXIT_USAGE, "no such sample: %s", mail.sample);
+    if (mail.keep != NULL)
+        keep_mail(mail.keep, text, n);
     client_run(&o, span_of(text, n), &r);
     if (o.transcript == NULL)
         report(&o, &r);
