@@ -87,6 +87,17 @@ stop()
     # What it may have left: members of the group that it leads.
     kill -KILL -- "-$pid" 2>/dev/null || :
     wait "$pid" 2>/dev/null || :
+    forget "$pid"
+}
+
+# forget PID: it has ended; its number may soon be another's, which must not be signalled.
+forget()
+{
+    local pid kept=()
+    for pid in "${peers_pids[@]}"; do
+        [ "$pid" = "$1" ] || kept+=("$pid")
+    done
+    peers_pids=("${kept[@]}")
 }
 
 stop_all()
