@@ -49,44 +49,85 @@ names()
 servers()
 {
     start_sink platform 127.0.0.2 --cert "$CERTS/platform.pem" --key "$CERTS/platform.key" \
-        --client-ca "$CERTS/ca.pem" --require-client-cert --hostname gw1.incamail.com
-    platform_port=$SINK_PORT
+        --client-ca "$CERTS/ca.pem" --require-client-cert --hostname gw1.incamail.com ||
+        give_up "the platform does not start"
+    platform_port=$SINK_PORT platform_pid=$SINK_PID
     start_sink exchange 127.0.0.3 --cert "$CERTS/internal.pem" --key "$CERTS/internal.key" \
-        --require-tls --hostname exchange.example.ch
+        --require-tls --hostname exchange.example.ch || give_up "the internal server does not start"
     exchange_port=$SINK_PORT
     start_sink internet 127.0.0.4 --cert "$CERTS/sender.pem" --key "$CERTS/sender.key" \
-        --hostname mail.example.org
+        --hostname mail.example.org || give_up "the internet does not start"
     internet_port=$SINK_PORT
 }
 
-# compose RECIPIENTS SUBJECT BODY: from the company's mail server, over TLS.
+# compose NAME RECIPIENTS SUBJECT BODY: from the company's mail server, over TLS. What is sent stays
+# in sent/NAME.eml, to be compared with what arrives.
 compose()
 {
+    printf '%s\r\n' "From: Anna <anna@example.ch>" "To: ${2//,/, }" "Subject: $3" \
+        "Date: $(date -R)" "Message-ID: <$1@exchange.example.ch>" '' "$4" >"$WORK/sent/$1.eml"
     swaks --server "127.0.0.1:$out_port" --tls --helo exchange.example.ch --from anna@example.ch \
-        --to "$1" --header "Subject: $2" --body "$3" >"$WORK/swaks.out" 2>&1 ||
-        give_up "swaks to $1: $(tail -n 3 "$WORK/swaks.out")"
+        --to "$2" --data "@$WORK/sent/$1.eml" >"$WORK/swaks.out" 2>&1 ||
+        give_up "swaks to $2: $(tail -n 3 "$WORK/swaks.out")"
 }
 
 send_all()
 {
     local status=0
+    mkdir "$WORK/sent"
     # Connection test 8.3 of the integration's documentation.
-    compose hans@example.com.incamail.ch '<im><c> Test-Mail outbound to IncaMail' 'A test.'
+    compose test hans@example.com.incamail.ch '<im><c> Test-Mail outbound to IncaMail' 'A test.'
     # "<im><c> Offre février", with the tag inside the encoded word.
-    compose claire@example.net '=?UTF-8?B?PGltPjxjPiBPZmZyZSBmw6l2cmllcg==?=' 'Voici.'
-    compose lena@example.org.incamail.ch,tom@example.org 'To two of you' 'One mail, two ways.'
-    compose sam@example.org 'Lunch' 'At noon?'
+    compose encoded claire@example.net '=?UTF-8?B?PGltPjxjPiBPZmZyZSBmw6l2cmllcg==?=' 'Voici.'
+    compose mixed lena@example.org.incamail.ch,tom@example.org 'To two of you' 'One mail, two ways.'
+    compose ordinary sam@example.org 'Lunch' 'At noon?'
     "$MGISIM" send --to-server "127.0.0.1:$in_port" --cert "$CERTS/platform.pem" \
         --key "$CERTS/platform.key" --ca "$CERTS/ca.pem" --name mx1.example.ch --sample registered \
-        --rcpt hans@example.ch --json >"$WORK/inbound.log" || give_up "the platform was refused"
-    "$MGISIM" send --to-server "127.0.0.1:$in_port" --from swisspost+0bad@im.post.ch --rcpt victim@example.ch --json \
-        >"$WORK/pretender.log" || status=$?
+        --rcpt hans@example.ch --keep "$WORK/sent/registered.eml" --json \
+        >"$WORK/inbound.log" || give_up "the platform was refused"
+    "$MGISIM" send --to-server "127.0.0.1:$in_port" --from swisspost+0bad@im.post.ch \
+        --rcpt victim@example.ch --json >"$WORK/pretender.log" || status=$?
     [ "$status" = 69 ] || give_up "the pretender was not refused"
+}
+
+# Somebody else answers at the platform's address: a certificate that a trusted CA issued, with the
+# platform's names, but for another organisation.
+impostor()
+{
+    local recipient
+    for recipient in hans@example.com.incamail.ch claire@example.net lena@example.org.incamail.ch; do
+        wait_for 20 sink_has platform "$recipient" || give_up "nothing for $recipient at the platform"
+    done
+    stop "$platform_pid"
+    SINK_PORT_WANTED=$platform_port start_sink impostor 127.0.0.2 --hostname gw1.incamail.com \
+        --cert "$CERTS/platform-wrong-org.pem" --key "$CERTS/platform-wrong-org.key" ||
+        give_up "the impostor does not start"
+    compose intercepted eve@example.com.incamail.ch '<im><c> For your eyes only' 'The secret.'
+}
+
+# What the operator sees: the queue with its reason, the processes, some counters.
+operator()
+{
+    local keep='^(ROLE|keeper|resolver|control|connection|COUNTER) |^(mails|queue|deliveries)_|^tls_demand_unmet'
+    printf '\n$ mgictl queue list\n'
+    "$MGICTL" --socket "$WORK/control" queue list | tee "$WORK/queue.out"
+    grep -q eve@example.com.incamail.ch "$WORK/queue.out" || give_up "the queue lacks the mail that waits"
+    printf '\n$ mgictl status    (in part)\n'
+    "$MGICTL" --socket "$WORK/control" status >"$WORK/status.out" || give_up "mgictl status failed"
+    head -n 1 "$WORK/status.out"
+    grep -E "$keep" "$WORK/status.out"
+}
+
+# The header field that mgid put on top of the registered mail.
+received()
+{
+    printf '\nthe registered mail, as it reached the internal server:\n'
+    awk 'NR > 1 && /^[^ \t]/ { exit } { sub(/\r$/, ""); print }' "$(sink_mail exchange hans@example.ch)"
 }
 
 begun=$SECONDS
 step "certificates, DNS, platform simulator, internal server, a server of the internet"
-make_certificates
+make_certificates || give_up "no certificates"
 servers
 names
 out_port=$(free_port)
@@ -97,11 +138,16 @@ step "mgid with $(wc -l <"$WORK/policy.json") lines of policy"
 start_mgid "$WORK/policy.json" "$out_port" "$in_port" || give_up "mgid does not start"
 step "mails, out and in"
 send_all
+step "the platform's server replaced by an impostor's, a mail for it"
+impostor
 echo
 python3 "$here/report.py" "$WORK" "$here/mails.json" || give_up "not as it should be"
+operator
+received
+! grep -E '"level":"error"|"event":"bug"' "$WORK/mgid.log" >&2 || give_up "mgid met an error"
 if [ -n "${DEMO_KEEP:-}" ]; then
     printf '\noutbound 127.0.0.1:%s, inbound 127.0.0.1:%s, everything in %s; Enter ends it\n' \
         "$out_port" "$in_port" "$WORK"
     read -r || :
 fi
-printf 'in %d s\n' $((SECONDS - begun))
+printf '\nin %d s\n' $((SECONDS - begun))

@@ -1,17 +1,26 @@
 #!/usr/bin/env python3
 """report.py WORK MAILS.json: what became of each mail of the demo, as a table.
 
-WORK holds mgid.log and a log of each sink (platform, exchange, internet). Waits until every mail
-is where it belongs, at most 20 seconds. Fails when a row is wrong.
+WORK holds mgid.log, what was sent (sent/NAME.eml), and for each sink a log and the mails that it took.
+Waits until every mail is where it belongs, at most 20 seconds. Fails when a row is wrong.
+
+A mail of MAILS.json says by which rule and route it goes and where it arrives, and, as needed:
+verdict, mutual (of the TLS connection to the next hop), client (of the one from the sender), sent (the
+file that it has to equal), refused (code) and told (the sender's log), waits (part of the reason)
+and untold (the sink that may not even hear the envelope).
 """
+import glob
+import hashlib
 import json
 import os
+import re
 import sys
 import time
 
-SINKS = ("platform", "exchange", "internet")
+SINKS = ("platform", "exchange", "internet", "impostor")
 PATIENCE = 20
 COLUMNS = ("mail", "recipient", "rule", "route", "TLS in", "TLS out", "arrived at", "")
+RECEIVED = re.compile(rb"\AReceived:[^\n]*\n(?:[ \t][^\n]*\n)*")
 
 
 def lines(path):
@@ -20,6 +29,16 @@ def lines(path):
         for line in log:
             if line.endswith("\n") and line.startswith("{"):
                 yield json.loads(line)
+
+
+def content(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def stored(work, sink):
+    """What the sink has written beside each mail."""
+    return [json.loads(content(path)) for path in sorted(glob.glob(f"{work}/{sink}/*.json"))]
 
 
 def short(tls):
@@ -32,23 +51,18 @@ def short(tls):
 
 
 class Row:
-    """A mail to one recipient: what was wanted, and what the logs say of it."""
+    """A mail to one recipient: what was wanted, and what is found of it."""
 
-    def __init__(self, wanted):
+    def __init__(self, work, wanted):
+        self.work = work
         self.wanted = wanted
         self.rule = self.route = self.reply = ""
-        self.id = self.tls_in = self.delivered = None
+        self.id = self.tls_in = self.delivered = self.reason = None
         self.places = []
-
-    def is_about(self, line):
-        """A refused mail is logged by its sender alone."""
-        if line["event"] == "mail refused":
-            return line["sender"] == self.wanted.get("sender")
-        return line.get("recipient") == self.wanted["recipient"]
 
     def read(self, log, sinks):
         for line in log:
-            if not self.is_about(line):
+            if line.get("recipient") != self.wanted["recipient"]:
                 continue
             self.id = line.get("id", self.id)
             self.rule = line.get("rule", self.rule)
@@ -56,6 +70,8 @@ class Row:
             self.reply = line.get("reply", self.reply)
             if line["event"] == "delivered":
                 self.delivered = line
+            elif line["event"] == "deferred":
+                self.reason = line["reason"]
         for line in log:
             if line["event"] == "accepted" and line.get("id") == self.id:
                 self.tls_in = line.get("tls")
@@ -63,23 +79,66 @@ class Row:
                        if self.wanted["recipient"] in mail["recipients"]]
 
     def settled(self):
-        if self.wanted["arrives"] == "nowhere":
+        if "refused" in self.wanted:
             return bool(self.reply)
+        if "waits" in self.wanted:
+            return self.reason is not None or self.delivered is not None
         return self.delivered is not None and bool(self.places)
 
     def faults(self):
-        wanted, delivered = self.wanted, self.delivered or {}
+        wanted = self.wanted
         if self.rule != wanted["rule"] or self.route != wanted.get("route", ""):
             yield f"rule {wanted['rule']}, route {wanted.get('route', 'none')} expected"
         if [sink for sink, _ in self.places] != [wanted["arrives"]] * (wanted["arrives"] != "nowhere"):
             yield f"{wanted['arrives']} expected"
-        if "verdict" in wanted and delivered.get("verdict") != wanted["verdict"]:
-            yield f"verdict {wanted['verdict']} expected, not {delivered.get('verdict')}"
         if "client" in wanted and f"client certificate {wanted['client']}" not in (self.tls_in or ""):
             yield f"client certificate {wanted['client']} expected"
-        for sink, mail in self.places:
-            if sink == "platform" and not (mail["client"] or {}).get("verified"):
-                yield "the platform saw no valid certificate of ours"
+        for _, mail in self.places:
+            yield from self.faults_of_stored(mail)
+        if wanted["arrives"] == "nowhere":
+            yield from self.faults_of_kept()
+        else:
+            yield from self.faults_of_delivery()
+
+    def faults_of_delivery(self):
+        delivered = self.delivered or {}
+        for key in ("verdict", "mutual"):
+            if key in self.wanted and delivered.get(key) != self.wanted[key]:
+                yield f"{key} {self.wanted[key]} expected, not {delivered.get(key)}"
+
+    def faults_of_stored(self, mail):
+        """The sink's own view: envelope, bytes, and how it was reached."""
+        bytes_there = content(mail["file"])
+        if mail["recipients"] != [self.wanted["recipient"]]:
+            yield "another recipient's name in the envelope"
+        if hashlib.sha256(bytes_there).hexdigest() != mail["sha256"]:
+            yield "the sink's file is not what the sink took"
+        if "verdict" in self.wanted and not mail["tls"]:
+            yield "it came in clear"
+        if "mutual" in self.wanted and not (mail["client"] or {}).get("verified"):
+            yield "the platform saw no valid certificate of ours"
+        bare = RECEIVED.sub(b"", bytes_there, count=1)
+        sent = content(f"{self.work}/sent/{self.wanted['sent']}.eml")
+        # swaks ends its data with an empty line of its own.
+        if bare == bytes_there or bare not in (sent, sent + b"\r\n"):
+            yield "not the bytes that were sent"
+
+    def faults_of_kept(self):
+        """What has to arrive nowhere was refused, or waits."""
+        wanted = self.wanted
+        if self.delivered:
+            yield "delivered"
+        if "refused" in wanted:
+            told = [line["last_reply"] for line in lines(f"{self.work}/{wanted['told']}.log")]
+            if not self.reply.startswith(wanted["refused"]) or told != [self.reply]:
+                yield f"the sender was not told {wanted['refused']}"
+        if "waits" in wanted and wanted["waits"] not in (self.reason or ""):
+            yield f"{wanted['waits']} expected as the reason, not {self.reason}"
+        if "untold" in wanted:
+            sessions = [line for line in lines(f"{self.work}/{wanted['untold']}.log")
+                        if line["event"] == "session"]
+            if not sessions or any("MAIL" in session["commands"] for session in sessions):
+                yield f"{wanted['untold']} was not asked, or heard the envelope"
 
     def cells(self):
         delivered, wanted = self.delivered or {}, self.wanted
@@ -89,7 +148,8 @@ class Row:
             out += ", mutual" if delivered.get("mutual") else ""
         places = [f"{sink} {os.path.basename(mail['file'])}" for sink, mail in self.places]
         if not places:
-            places = ["refused " + self.reply[:3] if self.reply.startswith("5") else "nowhere"]
+            places = ["refused " + self.reply[:3] if self.reply.startswith("5") else
+                      "waits" if self.reason else "nowhere"]
         faults = list(self.faults())
         return (wanted["mail"], wanted["recipient"], self.rule, self.route or "-", short(self.tls_in),
                 out.strip(), ", ".join(places), "WRONG: " + "; ".join(faults) if faults else "OK")
@@ -98,9 +158,8 @@ class Row:
 def gather(work, wanted):
     """Rows as of now."""
     log = list(lines(f"{work}/mgid.log"))
-    sinks = {sink: [line for line in lines(f"{work}/{sink}.log") if line["event"] == "mail"]
-             for sink in SINKS}
-    rows = [Row(one) for one in wanted]
+    sinks = {sink: stored(work, sink) for sink in SINKS}
+    rows = [Row(work, one) for one in wanted]
     for row in rows:
         row.read(log, sinks)
     return rows
