@@ -10,6 +10,8 @@
 #define LIMIT_DOMAIN 255    /* RFC 5321 4.5.3.1.2 */
 #define LIMIT_LOCAL_PART 64 /* RFC 5321 4.5.3.1.1 */
 #define LIMIT_ADDRESS (LIMIT_LOCAL_PART + 1 + LIMIT_DOMAIN)
+#define LIMIT_ENVID 100         /* RFC 3461 5.4, as its xtext */
+#define LIMIT_ORCPT 500         /* RFC 3461 5.4, type and xtext */
 #define LIMIT_ADDRESS_TEXT 128 /* a socket address as text */
 #define LIMIT_PATH 4096
 #define LIMIT_REASON 512 /* an explanation for people, on one line */
@@ -116,8 +118,8 @@
 #define LIMIT_SPOOL_HELD 16             /* segments behind an old one before its mails move on */
 #define LIMIT_INLINE_MAIL (256u << 10)  /* a larger body gets a file of its own */
 #define LIMIT_SPOOL_PIECES 64           /* of one body */
-#define LIMIT_SPOOL_ENVELOPE (8u << 20) /* encoded */
-#define LIMIT_SPOOL_BATCH (16u << 20)   /* bytes of one group commit */
+#define LIMIT_SPOOL_ENVELOPE (16u << 20) /* encoded */
+#define LIMIT_SPOOL_BATCH (24u << 20)   /* bytes of one group commit */
 #define LIMIT_SPOOL_STAGING (LIMIT_SPOOL_ENVELOPE + (1u << 20)) /* all but bodies of a batch */
 #define LIMIT_SPOOL_RESERVE (256u << 10) /* of it, for deliveries and deferrals */
 #define LIMIT_SPOOL_RECORDS 4096        /* of one batch */
@@ -272,8 +274,8 @@ _Static_assert(LIMIT_SMTP_REPLY_OUT <= LIMIT_SMTP_OUT, "a reply fits");
 /* Worst case of a mail as JSON: each byte an escape of six, each recipient (29 bytes) its keys. */
 _Static_assert(6 * LIMIT_QUEUE_PAGE + LIMIT_QUEUE_PAGE / 29 * 200 + 1024 < LIMIT_ADMIN_LINE,
                "any mail of a page fits a line");
-_Static_assert(LIMIT_RECIPIENTS_MAX * (2 * LIMIT_ADDRESS + 2 * LIMIT_NAME + 20) +
-                       2 * LIMIT_REASON + LIMIT_ADDRESS + LIMIT_DOMAIN + 256 <=
+_Static_assert(LIMIT_RECIPIENTS_MAX * (2 * LIMIT_ADDRESS + 2 * LIMIT_NAME + LIMIT_ORCPT + 40) +
+                       2 * LIMIT_REASON + LIMIT_ADDRESS + LIMIT_DOMAIN + LIMIT_ENVID + 256 <=
                    LIMIT_SPOOL_ENVELOPE,
                "the largest envelope fits");
 _Static_assert(LIMIT_RECIPIENTS_MAX < 65535, "a recipient's index fits, and one means all");

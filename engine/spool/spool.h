@@ -84,7 +84,11 @@ struct spool_recipient {
     struct span original; /* as the client gave it; empty when it is the same */
     struct span route;    /* at most LIMIT_NAME, as rule */
     struct span rule;
-    bool finished; /* has its outcome already: a mail that is moved on (spool_mail.replaces) */
+    struct span orcpt; /* RFC 3461 4.2 as the client gave it ("type;xtext"); at most LIMIT_ORCPT */
+    uint64_t expires;  /* seconds since 1970; 0: as the mail */
+    uint8_t notify;    /* the caller's: RFC 3461 4.1 */
+    uint8_t priority;  /* the caller's */
+    bool finished;     /* has its outcome already: a mail that is moved on (spool_mail.replaces) */
 };
 
 /* What is stored of a mail beside its body. */
@@ -98,6 +102,7 @@ struct spool_mail {
     struct span helo;         /* at most LIMIT_DOMAIN */
     struct span client;       /* for people; at most LIMIT_REASON, as tls */
     struct span tls;          /* the verdict, for people */
+    struct span envid;        /* RFC 3461 4.4, xtext as the client gave it; at most LIMIT_ENVID */
     uint64_t body_size;       /* bytes */
     uint32_t body_crc;        /* large: spool_crc of the whole body; else ignored */
     bool large;               /* the body lies in the file of spool_large_create */

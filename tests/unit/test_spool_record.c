@@ -129,6 +129,10 @@ static void add_mail(struct batch *b, uint64_t id, unsigned recipients, struct s
         {.address = SPAN_LIT("a@example.ch"), .route = SPAN_LIT("r"), .rule = SPAN_LIT("first")},
         {.address = SPAN_LIT("b@example.ch.incamail.ch"),
          .original = SPAN_LIT("b@example.ch"),
+         .orcpt = SPAN_LIT("rfc822;b+2Bc@example.ch"),
+         .expires = 1800000000,
+         .notify = 9,
+         .priority = 3,
          .route = SPAN_LIT("incamail"),
          .rule = SPAN_LIT("second"),
          .finished = true},
@@ -187,6 +191,10 @@ START_TEST(mail_goes_round)
         ck_assert(span_eq(mail.tls, SPAN_LIT("t")));
         ck_assert_uint_eq(mail.recipient_count, 3);
         ck_assert(span_eq(mail.recipients[1].original, SPAN_LIT("b@example.ch")));
+        ck_assert(span_eq(mail.recipients[1].orcpt, SPAN_LIT("rfc822;b+2Bc@example.ch")));
+        ck_assert_uint_eq(mail.recipients[1].expires, 1800000000);
+        ck_assert_uint_eq(mail.recipients[1].notify, 9);
+        ck_assert_uint_eq(mail.recipients[1].priority, 3);
         ck_assert(span_eq(mail.recipients[1].rule, SPAN_LIT("second")));
         ck_assert(mail.recipients[1].finished && !mail.recipients[0].finished);
         ck_assert_uint_eq(mail.body_size, sizes[i]);
@@ -349,14 +357,15 @@ START_TEST(largest_envelope_fits_an_empty_batch)
 {
     struct batch b;
     struct spool_ref ref;
-    static char text[LIMIT_ADDRESS];
+    static char text[LIMIT_ORCPT];
     memset(text, 'a', sizeof text);
     struct spool_recipient *list = calloc(LIMIT_RECIPIENTS_MAX, sizeof *list);
     for (unsigned i = 0; i < LIMIT_RECIPIENTS_MAX; i++)
         list[i] = (struct spool_recipient){.address = span_of(text, LIMIT_ADDRESS),
                                            .original = span_of(text, LIMIT_ADDRESS),
                                            .route = span_of(text, LIMIT_NAME),
-                                           .rule = span_of(text, LIMIT_NAME)};
+                                           .rule = span_of(text, LIMIT_NAME),
+                                           .orcpt = span_of(text, LIMIT_ORCPT)};
     struct iovec piece = {body_bytes, sizeof body_bytes};
     struct spool_mail mail = {.queue_id = 5000,
                               .sender = span_of(text, LIMIT_ADDRESS),

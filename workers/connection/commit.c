@@ -24,9 +24,13 @@ static void describe_recipients(const struct mail *m, struct spool_recipient *ou
         const struct recipient *r = &m->recipients[i];
         out[i] = (struct spool_recipient){
             .address = mail_span(m, r->address),
-            .original = SPAN_EMPTY,
+            .original = mail_span(m, r->original),
             .route = mail_span(m, r->route),
             .rule = mail_span(m, r->rule),
+            .orcpt = mail_span(m, r->orcpt),
+            .expires = (uint64_t)r->expires,
+            .notify = r->notify,
+            .priority = r->priority,
         };
     }
 }
@@ -50,6 +54,7 @@ static bool append(struct worker *w, struct mail *m)
         .helo = mail_span(m, m->helo),
         .client = mail_span(m, m->client),
         .tls = mail_span(m, m->tls),
+        .envid = mail_span(m, m->envid),
         .body_size = m->size,
         .body_crc = m->body_crc,
         .large = large,

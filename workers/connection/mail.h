@@ -28,13 +28,18 @@ struct recipient {
     struct mail_text address;
     struct mail_text route;    /* name; empty while the rules have not decided */
     struct mail_text rule;     /* name of the rule that decided */
+    struct mail_text original; /* as the client gave it, when a rule changed it; else empty */
+    struct mail_text orcpt;    /* RFC 3461 4.2, as the client gave it */
     struct mail_text reply;    /* why it is not delivered: the last reply or our own words */
     struct mail_text relay;    /* who said so */
     struct delivery *delivery; /* NULL in a final state */
     uint8_t state;             /* enum recipient_state */
     uint8_t outcome;           /* enum recipient_outcome: of the attempt under way */
+    uint8_t notify;            /* enum dsn_notify bits; 0: the client said nothing */
+    uint8_t priority;          /* of the rule; 0: ordinary */
     bool undecided;            /* the rules need the headers */
     bool remote;               /* reply is the next hop's */
+    int64_t expires;           /* seconds since 1970; 0: as the mail */
     char status[12];           /* enhanced status of a failure */
 };
 
@@ -49,9 +54,23 @@ enum recipient_outcome {
 
 enum mail_flag {
     MAIL_EIGHT_BIT = 1 << 0,
-    MAIL_DOT_LINES = 1 << 1, /* dots must be stuffed */
-    MAIL_LARGE = 1 << 2,     /* content in a file of its own */
-    MAIL_BOUNCE = 1 << 3,    /* a notification that we made */
+    MAIL_DOT_LINES = 1 << 1,    /* dots must be stuffed */
+    MAIL_LARGE = 1 << 2,        /* content in a file of its own */
+    MAIL_BOUNCE = 1 << 3,       /* a notification that we made */
+    MAIL_UTF8 = 1 << 4,         /* SMTPUTF8 (RFC 6531) */
+    MAIL_BINARY = 1 << 5,       /* BODY=BINARYMIME (RFC 3030): needs BDAT */
+    MAIL_REQUIRETLS = 1 << 6,   /* RFC 8689 */
+    MAIL_TLS_OPTIONAL = 1 << 7, /* "TLS-Required: No" (RFC 8689 5) */
+    MAIL_RET_FULL = 1 << 8,     /* RFC 3461 4.3; neither: the client said nothing */
+    MAIL_RET_HDRS = 1 << 9,
+};
+
+/* RFC 3461 4.1; NEVER stands alone. */
+enum dsn_notify {
+    DSN_NOTIFY_NEVER = 1 << 0,
+    DSN_NOTIFY_SUCCESS = 1 << 1,
+    DSN_NOTIFY_FAILURE = 1 << 2,
+    DSN_NOTIFY_DELAY = 1 << 3,
 };
 
 struct mail {
@@ -70,6 +89,7 @@ struct mail {
     struct mail_text helo;
     struct mail_text client; /* its address, for people */
     struct mail_text tls;    /* "TLSv1.3 … verified" or "" */
+    struct mail_text envid;  /* RFC 3461 4.4, as the client gave it */
     struct recipient *recipients;
     char *text;
     struct chunk_chain content; /* empty when it must be read from the spool */

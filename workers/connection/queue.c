@@ -236,14 +236,19 @@ void queue_take(struct worker *w, struct mail *m)
 static bool recover_envelope(struct mail *m, const struct spool_mail *stored)
 {
     if (!mail_put(m, stored->sender, &m->sender) || !mail_put(m, stored->client, &m->client) ||
-        !mail_put(m, stored->helo, &m->helo) || !mail_put(m, stored->tls, &m->tls))
+        !mail_put(m, stored->helo, &m->helo) || !mail_put(m, stored->tls, &m->tls) ||
+        !mail_put(m, stored->envid, &m->envid))
         return false;
     for (unsigned i = 0; i < stored->recipient_count; i++) {
         const struct spool_recipient *from = &stored->recipients[i];
         struct recipient *r = mail_add_recipient(m);
         if (!r || !mail_put(m, from->address, &r->address) ||
-            !mail_put(m, from->route, &r->route) || !mail_put(m, from->rule, &r->rule))
+            !mail_put(m, from->route, &r->route) || !mail_put(m, from->rule, &r->rule) ||
+            !mail_put(m, from->original, &r->original) || !mail_put(m, from->orcpt, &r->orcpt))
             return false;
+        r->expires = (int64_t)from->expires;
+        r->notify = from->notify;
+        r->priority = from->priority;
     }
     return true;
 }
