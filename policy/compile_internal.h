@@ -193,6 +193,8 @@ void read_trusts(struct compiler *c, const struct place *at, const json_t *value
 void read_peers(struct compiler *c, const struct place *at, const json_t *value, void *draft);
 void read_routes(struct compiler *c, const struct place *at, const json_t *value, void *draft);
 void read_flows(struct compiler *c, const struct place *at, const json_t *value, void *draft);
+/* The rules of a flow (compile_rules.c); the draft is a struct rec_flow. */
+void read_rules(struct compiler *c, const struct place *at, const json_t *value, void *draft);
 /* The bounce routes of flows that name none, and the identities that each presents. */
 void finish_flows(struct compiler *c, const struct place *root, const json_t *policy);
 

@@ -167,9 +167,13 @@ static bool try_rule(struct walk *w, uint32_t index, struct policy_decision *d)
         d->outcome = POLICY_NEED_HEADERS;
         return true;
     }
-    d->outcome = r->action == POLICY_ACT_ROUTE    ? POLICY_ROUTE
-                 : r->action == POLICY_ACT_REJECT ? POLICY_REJECT
-                                                  : POLICY_DEFER;
+    static const enum policy_outcome outcomes[] = {
+        [POLICY_ACT_ROUTE] = POLICY_ROUTE,
+        [POLICY_ACT_REJECT] = POLICY_REJECT,
+        [POLICY_ACT_DEFER] = POLICY_DEFER,
+        [POLICY_ACT_DISCARD] = POLICY_DISCARD,
+    };
+    d->outcome = outcomes[r->action];
     d->route = r->route;
     d->reply = format_string(w->p, r->reply);
     return true;

@@ -12,7 +12,7 @@
 #include "policy/policy.h"
 
 #define FORMAT_MAGIC "mgidpol"
-enum { FORMAT_VERSION = 1, FORMAT_ALIGN = 8 };
+enum { FORMAT_VERSION = 2, FORMAT_ALIGN = 8 };
 
 struct rec_table {
     uint32_t offset;
@@ -97,6 +97,8 @@ struct rec_rule {
     uint32_t action;
     uint32_t route;
     struct policy_range nodes; /* one tree; empty: unconditional */
+    uint32_t lifetime;         /* seconds; 0: the policy's */
+    uint32_t priority;
 };
 
 /* A condition; its subtree is the `size` nodes from itself on. */

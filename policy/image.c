@@ -1,10 +1,11 @@
 /* An image is checked once, here, so that nobody after has to. */
 #include "policy/format.h"
+#include "priority.h"
 #include <stdio.h>
 
 _Static_assert(sizeof(struct rec_header) % FORMAT_ALIGN == 0, "the first table is aligned");
 _Static_assert(sizeof(struct rec_flow) == 80 && sizeof(struct rec_node) == 32 &&
-                   sizeof(struct rec_settings) == 80 && sizeof(struct rec_rule) == 32,
+                   sizeof(struct rec_settings) == 80 && sizeof(struct rec_rule) == 40,
                "records have no padding, so that an image is the same bytes each time");
 
 const struct format_table format_tables[POLICY_TABLE_COUNT] = {
@@ -333,11 +334,13 @@ static bool check_RULES(struct check *c, const struct rec_rule *r)
     const struct rec_rule *before = c->index > 0 ? r - 1 : NULL;
     uint32_t expected = before != NULL ? before->nodes.first + before->nodes.count : 0;
     bool route = r->action == POLICY_ACT_ROUTE;
-    if (!string_ok(c, r->name, 1, LIMIT_NAME) || !number_ok(c, r->action, 0, POLICY_ACT_DEFER) ||
-        !string_ok(c, r->reply, route ? 0 : 4, route ? 0 : LIMIT_POLICY_REPLY) ||
+    bool reply = r->action == POLICY_ACT_REJECT || r->action == POLICY_ACT_DEFER;
+    if (!string_ok(c, r->name, 1, LIMIT_NAME) || !number_ok(c, r->action, 0, POLICY_ACT_DISCARD) ||
+        !string_ok(c, r->reply, reply ? 10 : 0, reply ? LIMIT_POLICY_REPLY : 0) ||
         !(route ? index_ok(c, r->route, POLICY_ROUTES, false)
                 : number_ok(c, r->route, POLICY_NONE, POLICY_NONE)) ||
-        !range_ok(c, r->nodes, POLICY_NODES))
+        !number_ok(c, r->lifetime, 0, LIMIT_LIFETIME_MAX) ||
+        !number_ok(c, r->priority, 0, PRIORITY_COUNT - 1) || !range_ok(c, r->nodes, POLICY_NODES))
         return false;
     if (r->nodes.first != expected)
         return fail(c, "its conditions do not follow those of the rule before");

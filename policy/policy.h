@@ -16,6 +16,7 @@
 #define MGID_POLICY_H
 
 #include "limits.h"
+#include "priority.h"
 #include "span.h"
 #include "tls_purpose.h"
 
@@ -235,14 +236,16 @@ bool policy_recipient_allowed(const struct policy *p, uint32_t flow, struct span
 bool policy_identity_allowed(const struct policy *p, uint32_t flow, uint32_t identity,
                              unsigned purpose);
 
-enum policy_action { POLICY_ACT_ROUTE, POLICY_ACT_REJECT, POLICY_ACT_DEFER };
+enum policy_action { POLICY_ACT_ROUTE, POLICY_ACT_REJECT, POLICY_ACT_DEFER, POLICY_ACT_DISCARD };
 
 struct policy_rule {
     struct span name;
     enum policy_action action;
     uint32_t route;    /* POLICY_ACT_ROUTE */
-    struct span reply; /* the others: "550 5.7.1 text", ready to send but for CRLF */
+    struct span reply; /* POLICY_ACT_REJECT, _DEFER: "550 5.7.1 text", but for CRLF ready to send */
     bool conditional;  /* has a `when` */
+    uint32_t lifetime; /* seconds until that recipient's copy is bounced; 0: settings.lifetime */
+    enum priority priority;
 };
 
 /* index counts all rules: flow.rules.first is the flow's first. */
@@ -306,6 +309,7 @@ enum policy_outcome {
     POLICY_ROUTE,
     POLICY_REJECT,
     POLICY_DEFER,
+    POLICY_DISCARD,      /* taken and thrown away */
     POLICY_NEED_HEADERS, /* ask again with have_headers; never returned when it was set */
 };
 

@@ -233,5 +233,7 @@ struct policy_rule policy_rule(const struct policy *p, uint32_t index)
         .route = r->route,
         .reply = format_string(p, r->reply),
         .conditional = r->nodes.count > 0,
+        .lifetime = r->lifetime,
+        .priority = (enum priority)r->priority,
     };
 }

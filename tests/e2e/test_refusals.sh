@@ -8,7 +8,9 @@ SINK=$SINK_PORT
 start_sink strict 127.0.0.1 --no-starttls --reply-data '554 5.6.0 not this content'
 RULES='
     { "name": "never", "when": { "recipient": "never@example.org" }, "reject": "553 5.1.3 never" },
+    { "name": "away", "when": { "recipient": "away@example.org" }, "discard": true },
     { "name": "later", "when": { "recipient": "later@example.org" }, "defer": "451 4.7.1 not now" },
+    { "name": "spent", "when": { "subject": { "contains": "<spent>" } }, "discard": true },
     { "name": "tagged", "when": { "recipient": "picky@example.org", "subject": { "contains": "<im>" } }, "reject": "550 5.7.2 no tags here" },
     { "name": "busy", "when": { "recipient": "*@example.org", "subject": { "contains": "<wait>" } }, "defer": "450 4.7.1 come again" },
     { "name": "strict", "when": { "recipient": "*@strict.example" }, "route": "strict" },
@@ -50,6 +52,9 @@ said(ask("DATA"), "5")
 said(ask("RSET"), "250")
 said(mail("alone@example.ch", ["picky@example.org"], tag), "550 5.7.2 no tags here")
 said(mail("alone@example.ch", ["picky@example.org"], "no tag"), "250")
+said(mail("alone@example.ch", ["away@example.org"], "x"), "250 2.0.0 Ok: queued as ")
+said(mail("alone@example.ch", ["away@example.org", "spent@example.org"], "<spent>"), "250 2.0.0 Ok: queued as ")
+said(mail("alone@example.ch", ["away@example.org", "stays@example.org"], "x"), "250 2.0.0 Ok: queued as ")
 said(mail("alone@example.ch", ["one@example.org", "two@example.org"], "<wait>"), "450 4.7.1 come again")
 said(mail("mixed@example.ch", ["picky@example.org", "good@example.org"], tag), "250")
 said(mail("content@example.ch", ["a@strict.example", "b@strict.example"], "for them"), "250")
@@ -100,8 +105,11 @@ queue_empty()
     "$MGICTL" --socket "$WORK/control" --json queue list >"$WORK/queue"
     ! grep -q '"queue_id"' "$WORK/queue"
 }
+must "who is not thrown away gets it" wait_for 10 sink_has sink stays@example.org
+must "a discard is logged" log_has event=discarded recipient=away@example.org rule=away
+must "one by content too" log_has event=discarded recipient=spent@example.org rule=spent
 must "nothing stays in the queue" wait_for 10 queue_empty
 equal "mails to picky" 1 "$(json_lines "$WORK/sink.log" event=mail recipients=picky@example.org --count)"
 equal "notices after refusals that the client heard" 0 \
     "$(json_lines "$WORK/sink.log" event=mail recipients=alone@example.ch --count || :)"
-equal "all that came" 5 "$(json_lines "$WORK/sink.log" event=mail --count)"
+equal "all that came" 6 "$(json_lines "$WORK/sink.log" event=mail --count)"

@@ -572,6 +572,31 @@ END_TEST
 #define LOOP(tc, test, table)                                                                      \
     tcase_add_loop_test(tc, test, 0, (int)(sizeof table / sizeof table[0]))
 
+/* What goes with a route, and what becomes of those for whom nothing is delivered. */
+START_TEST(test_with_route)
+{
+    struct built b;
+    build(&b, SPAN_LIT(HEAD "\"flows\":{\"f\":{\"listen\":\"127.0.0.1:25\",\"rules\":["
+                            "{\"when\":{\"recipient\":\"a.ch\"},\"discard\":true},"
+                            "{\"when\":{\"recipient\":\"b.ch\"},\"route\":\"first\","
+                            "\"lifetime\":\"4h\",\"priority\":\"high\"},"
+                            "{\"route\":\"rest\",\"priority\":\"low\"}]}}}"));
+    struct policy_facts f = envelope("s@x.ch", "r@a.ch");
+    struct policy_decision d = policy_decide(&b.p, 0, &f, NULL);
+    ck_assert_int_eq(d.outcome, POLICY_DISCARD);
+    ck_assert_uint_eq(d.route, POLICY_NONE);
+    ck_assert_uint_eq(d.reply.n, 0);
+    f = envelope("s@x.ch", "r@b.ch");
+    d = policy_decide(&b.p, 0, &f, NULL);
+    ck_assert_int_eq(d.outcome, POLICY_ROUTE);
+    ck_assert_uint_eq(policy_rule(&b.p, d.rule).lifetime, 4 * 3600);
+    ck_assert_int_eq(policy_rule(&b.p, d.rule).priority, PRIORITY_HIGH);
+    ck_assert_uint_eq(policy_rule(&b.p, 2).lifetime, 0);
+    ck_assert_int_eq(policy_rule(&b.p, 2).priority, PRIORITY_LOW);
+    unbuild(&b);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("policy");
@@ -584,6 +609,7 @@ int main(void)
     LOOP(tc, test_three_values, logic);
     tcase_add_test(tc, test_subject_windows);
     tcase_add_test(tc, test_actions);
+    tcase_add_test(tc, test_with_route);
     tcase_add_test(tc, test_trace);
     tcase_add_test(tc, test_index_decides_like_the_walk);
     tcase_add_test(tc, test_long_recipient);

@@ -330,9 +330,14 @@ static enum step on_end_of_data(struct worker *w, struct session *s, struct smtp
         stream_pause(s->stream);
         return STEP_STOP;
     }
-    reject(s, out, &reply);
-    counter_add(w->counters, reply.code >= 500 ? COUNTER_mails_rejected : COUNTER_mails_deferred_in,
-                1);
+    if (reply.code == 250) {
+        smtp_server_accept_text(&s->smtp, out, reply.enhanced, span_str(reply.text));
+        counter_add(w->counters, COUNTER_mails_discarded, 1);
+    } else {
+        reject(s, out, &reply);
+        counter_add(w->counters,
+                    reply.code >= 500 ? COUNTER_mails_rejected : COUNTER_mails_deferred_in, 1);
+    }
     transaction_abort(w, s->transaction);
     s->transaction = NULL;
     return STEP_ON;
@@ -435,9 +440,7 @@ void session_committed(struct worker *w, struct session *s, bool ok, uint64_t id
     s->committing = false;
     s->transaction = NULL;
     if (ok) {
-        char name[QUEUE_ID_TEXT + 1];
-        queue_id_format(id, name);
-        (void)snprintf(text, sizeof text, "Ok: queued as %s", name);
+        transaction_accept_text(id, text, sizeof text);
         smtp_server_accept_text(&s->smtp, &out, "2.0.0", span_str(text));
     } else {
         smtp_server_reject(&s->smtp, &out, 452, "4.3.1", SPAN_LIT("Mail could not be stored"));

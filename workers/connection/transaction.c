@@ -37,6 +37,13 @@ static void refuse_by_rule(struct transaction_reply *r, struct span reply)
     r->text[text.n] = '\0';
 }
 
+void transaction_accept_text(uint64_t id, char *out, size_t capacity)
+{
+    char name[QUEUE_ID_TEXT + 1];
+    queue_id_format(id, name);
+    (void)snprintf(out, capacity, "Ok: queued as %s", name);
+}
+
 /* ---- MAIL ------------------------------------------------------------------------------- */
 
 /* May this client send here at all? accept_from and client_certificate of the flow. */
@@ -140,6 +147,8 @@ static bool note_decision(struct transaction *t, struct recipient *r,
     struct policy_rule rule = policy_rule(&t->generation->policy, d->rule);
     struct mail *m = t->mail;
     r->undecided = false;
+    r->priority = (uint8_t)rule.priority;
+    r->expires = rule.lifetime > 0 ? m->arrival / 1000000 + rule.lifetime : 0;
     if (!mail_put(m, rule.name, &r->rule))
         return false;
     if (d->outcome != POLICY_ROUTE)
@@ -178,7 +187,7 @@ bool transaction_recipient(struct worker *w, struct transaction *t, struct span 
         refuse(reply, 452, "4.3.1", "Insufficient memory, try again later");
         return false;
     }
-    if (d.outcome == POLICY_ROUTE)
+    if (d.outcome == POLICY_ROUTE || d.outcome == POLICY_DISCARD)
         return true;
     mail_log(m, LOG_NOTICE, "recipient refused");
     log_span("sender", mail_span(m, m->sender));
@@ -377,13 +386,40 @@ static bool decide_rest(struct transaction *t, struct transaction_reply *reply)
     return true;
 }
 
+/* Those whom a rule threw the mail away for leave it: nobody is told, but the log. */
+static void drop_discarded(struct mail *m)
+{
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < m->recipient_count; i++) {
+        const struct recipient *r = &m->recipients[i];
+        if (r->route.length > 0 || r->reply.length > 0) {
+            m->recipients[left++] = *r;
+            continue;
+        }
+        mail_log(m, LOG_NOTICE, "discarded");
+        log_span("sender", mail_span(m, m->sender));
+        log_span("recipient", mail_span(m, r->address));
+        log_span("rule", mail_span(m, r->rule));
+        log_span("client", mail_span(m, m->client));
+        log_end();
+    }
+    m->recipient_count = left;
+}
+
 /* All recipients refused by rules: the client is told; else those refused are bounced. */
 static bool anyone_left(struct transaction *t, struct transaction_reply *reply)
 {
     struct mail *m = t->mail;
+    drop_discarded(m);
     for (uint32_t i = 0; i < m->recipient_count; i++)
         if (m->recipients[i].route.length > 0)
             return true;
+    if (m->recipient_count == 0) {
+        transaction_accept_text(m->id, reply->text, sizeof reply->text);
+        reply->code = 250;
+        reply->enhanced = "2.0.0";
+        return false;
+    }
     refuse_by_rule(reply, mail_span(m, m->recipients[0].reply));
     return false;
 }
@@ -416,7 +452,8 @@ bool transaction_end(struct worker *w, struct transaction *t, unsigned defects,
         ok = false;
     }
     if (!ok) {
-        log_refused(t, reply);
+        if (reply->code != 250)
+            log_refused(t, reply);
         return false;
     }
     chunk_put(&w->chunks, t->header_buffer);

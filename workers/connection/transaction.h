@@ -44,9 +44,13 @@ bool transaction_recipient(struct worker *w, struct transaction *t, struct span 
 bool transaction_data(struct worker *w, struct transaction *t, struct transaction_reply *reply);
 /* False: stop taking input until transaction_resumed (the file is behind). */
 bool transaction_body(struct worker *w, struct transaction *t, struct span body);
-/* True: the mail is on its way to the disk, and session_committed will tell. */
+/* True: the mail is on its way to the disk, and session_committed will tell. A reply of 250 with
+ * false: rules threw it away for all recipients, which the client is not told. */
 bool transaction_end(struct worker *w, struct transaction *t, unsigned defects,
                      struct transaction_reply *reply);
+
+/* The text of the 250 to the end of data. */
+void transaction_accept_text(uint64_t id, char *out, size_t capacity);
 
 /* The content of a large mail is in its file (or is not): on to the commit. */
 void transaction_stored(struct worker *w, struct transaction *t, bool ok);
