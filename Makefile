@@ -130,6 +130,8 @@ $(BUILD)/tests/fake_role: $(BUILD)/obj/tests/e2e/fake_role.o $(foreach a,sandbox
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIB_seccomp)
 
+-include tests/fuzz/targets.mk
+
 .PHONY: units
 units: $(UNIT_BINARIES)
 
@@ -137,7 +139,7 @@ units: $(UNIT_BINARIES)
 # The recipes below begin with the set-up and then call make again: what the machine lacked when
 # this file was read (pkg-config, headers) may be there by then.
 TESTED := $(BINARIES) $(foreach p,$(BENCH_PROGRAMS),$(BUILD)/$(call path,$(p))) $(UNIT_BINARIES) \
-          $(BUILD)/tests/fake_role
+          $(FUZZ_BINARIES) $(BUILD)/tests/fake_role
 ASAN   := BUILD=$(BUILD)/asan OPTIMISE=-O1 \
           SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all"
 JOBS   ?= $(shell nproc 2>/dev/null || echo 2)
@@ -194,6 +196,7 @@ help:
 	@echo 'make test         every fast test, in a normal build and with ASan and UBSan'
 	@echo 'make test-plain   the same, normal build only;  make test-asan: the other half'
 	@echo 'make unit-NAME    one unit test (tests/unit/test_NAME.c)'
+	@echo 'make fuzz T=60    every fuzzed target for T seconds (TARGETS="header data"), with its coverage'
 	@echo 'make compare      mails/s and CPU beside a private Postfix, same machine, same disk'
 	@echo 'make analyse      the static analyser of clang over every source'
 	@echo 'make install      DESTDIR= PREFIX=$(PREFIX)'

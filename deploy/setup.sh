@@ -4,6 +4,7 @@
 #
 #   deploy/setup.sh build   what `make` needs
 #   deploy/setup.sh test    the above, and what `make test` and `make demo` need
+#   deploy/setup.sh fuzz    what `make fuzz` needs
 #   deploy/setup.sh all     the same as test
 #
 # The unpacked tools go to build/tools/bin (smtp-source, smtp-sink, posttls-finger), or to
@@ -18,6 +19,7 @@ build_packages=(gcc libc6-dev make pkg-config liburing-dev android-libboringssl-
     libjansson-dev check libunbound-dev libidn2-dev dns-root-data ca-certificates)
 test_packages=(swaks libnet-ssleay-perl nsd openssl python3-jsonschema gnutls-bin python3 curl iproute2 procps
     util-linux)
+fuzz_packages=(clang llvm)
 # Packages that bring a server which Debian would start; only the programs are wanted.
 service_packages=(nsd)
 # What Postfix's tools are linked with, beyond libc.
@@ -182,8 +184,11 @@ test | all)
     install_missing "${build_packages[@]}" "${test_packages[@]}"
     unpack_postfix
     ;;
+fuzz)
+    install_missing "${build_packages[@]}" "${fuzz_packages[@]}"
+    ;;
 *)
-    say "usage: $0 [build|test|all]"
+    say "usage: $0 [build|test|fuzz|all]"
     exit "$EX_USAGE"
     ;;
 esac

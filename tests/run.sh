@@ -88,11 +88,23 @@ run_check()
     fi
 }
 
+# The corpus of every fuzzed target, once: what was found stays found.
+run_fuzz()
+{
+    local build=$1 program name
+    for program in "$build"/tests/fuzz_*; do
+        name=${program##*/fuzz_}
+        run_check "corpus $name" timeout 300 "$program" "tests/fuzz/corpus/$name"
+    done
+}
+
 run_check tidy tests/tidy.sh
 run_check "schema is true to the compiler" env BUILD="$1" tests/schema.py
 for build in "$@"; do
     echo "--- unit tests of $build"
     run_units "$build"
+    echo "--- fuzzed targets' inputs in $build"
+    run_fuzz "$build"
     echo "--- end-to-end tests of $build"
     run_e2e "$build"
 done
