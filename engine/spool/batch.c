@@ -193,6 +193,17 @@ bool batch_add_defer(struct batch *b, uint64_t queue_id, const struct defer_reco
     return true;
 }
 
+bool batch_add_hold(struct batch *b, uint64_t queue_id, bool held)
+{
+    if (!small_fits(b, RECORD_SMALL_MAX))
+        return false;
+    struct msg_writer w = {.p = b->staging + b->staged + RECORD_HEADER,
+                           .capacity = RECORD_SMALL_MAX - RECORD_HEADER};
+    hold_encode(&w, held);
+    add_small(b, RECORD_HOLD, queue_id, (uint32_t)w.n, 0);
+    return true;
+}
+
 void batch_freeze(struct batch *b, uint64_t seal)
 {
     for (unsigned i = 0; i < b->item_count; i++)

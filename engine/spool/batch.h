@@ -43,6 +43,7 @@ bool batch_add_mail(struct batch *b, const struct spool_mail *mail, struct spool
 bool batch_add_done(struct batch *b, uint64_t queue_id, const struct done_record *done,
                     bool finishes_large);
 bool batch_add_defer(struct batch *b, uint64_t queue_id, const struct defer_record *defer);
+bool batch_add_hold(struct batch *b, uint64_t queue_id, bool held);
 
 /* Completes all headers. */
 void batch_freeze(struct batch *b, uint64_t seal);

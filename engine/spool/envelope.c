@@ -1,7 +1,7 @@
 /* What is stored of a mail beside its body. */
 #include "engine/spool/record.h"
 
-enum { MAIL_LARGE = 1, RECIPIENT_FINISHED = 1 };
+enum { MAIL_LARGE = 1, MAIL_HELD = 2, RECIPIENT_FINISHED = 1 };
 
 void mail_encode(struct msg_writer *w, const struct spool_mail *mail)
 {
@@ -9,7 +9,7 @@ void mail_encode(struct msg_writer *w, const struct spool_mail *mail)
     msg_put_u64(w, mail->expires);
     msg_put_u32(w, mail->flags);
     msg_put_u32(w, mail->body_flags);
-    msg_put_u8(w, mail->large ? MAIL_LARGE : 0);
+    msg_put_u8(w, (uint8_t)((mail->large ? MAIL_LARGE : 0) | (mail->held ? MAIL_HELD : 0)));
     msg_put_u64(w, mail->body_size);
     msg_put_u32(w, mail->large ? mail->body_crc : 0);
     msg_put_span(w, mail->sender);
@@ -32,12 +32,13 @@ void mail_encode(struct msg_writer *w, const struct spool_mail *mail)
     }
 }
 
-static bool get_flag(struct msg_reader *r, uint8_t flag)
+/* A byte of flags, of those in `known`. */
+static uint8_t get_flags(struct msg_reader *r, uint8_t known)
 {
     uint8_t v = msg_get_u8(r);
-    if (v & ~flag)
+    if (v & ~known)
         r->bad = true;
-    return (v & flag) != 0;
+    return v;
 }
 
 bool mail_decode(const struct record *record, struct spool_mail *mail,
@@ -49,7 +50,9 @@ bool mail_decode(const struct record *record, struct spool_mail *mail,
     mail->expires = msg_get_u64(&r);
     mail->flags = msg_get_u32(&r);
     mail->body_flags = msg_get_u32(&r);
-    mail->large = get_flag(&r, MAIL_LARGE);
+    uint8_t flags = get_flags(&r, MAIL_LARGE | MAIL_HELD);
+    mail->large = flags & MAIL_LARGE;
+    mail->held = flags & MAIL_HELD;
     mail->body_size = msg_get_u64(&r);
     mail->body_crc = msg_get_u32(&r);
     mail->sender = msg_get_span(&r, LIMIT_ADDRESS);
@@ -69,7 +72,7 @@ bool mail_decode(const struct record *record, struct spool_mail *mail,
         recipients[i].expires = msg_get_u64(&r);
         recipients[i].notify = msg_get_u8(&r);
         recipients[i].priority = msg_get_u8(&r);
-        recipients[i].finished = get_flag(&r, RECIPIENT_FINISHED);
+        recipients[i].finished = get_flags(&r, RECIPIENT_FINISHED);
     }
     return msg_get_end(&r) && record->kind == RECORD_MAIL && record->queue_id >= QUEUE_ID_SHARDS &&
            record->body.n == (mail->large ? 0 : mail->body_size);

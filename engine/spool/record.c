@@ -106,6 +106,19 @@ bool defer_decode(const struct record *record, struct defer_record *defer)
     return msg_get_end(&r) && record->kind == RECORD_DEFER;
 }
 
+void hold_encode(struct msg_writer *w, bool held)
+{
+    msg_put_u8(w, held);
+}
+
+bool hold_decode(const struct record *record, bool *held)
+{
+    struct msg_reader r = {.in = record->envelope};
+    uint8_t v = msg_get_u8(&r);
+    *held = v != 0;
+    return msg_get_end(&r) && v <= 1 && record->kind == RECORD_HOLD;
+}
+
 void head_write(unsigned char *out, const struct segment_head *head)
 {
     struct msg_writer w = {.p = out + RECORD_HEADER, .capacity = SEGMENT_HEAD_COPY / 2};

@@ -33,6 +33,7 @@ enum record_kind {
     RECORD_MAIL = 2,
     RECORD_DONE = 3,
     RECORD_DEFER = 4,
+    RECORD_HOLD = 5,
 };
 
 struct record_header {
@@ -107,6 +108,7 @@ uint32_t record_close(unsigned char *header, enum record_kind kind, uint64_t que
 void mail_encode(struct msg_writer *w, const struct spool_mail *mail);
 void done_encode(struct msg_writer *w, const struct done_record *done);
 void defer_encode(struct msg_writer *w, const struct defer_record *defer);
+void hold_encode(struct msg_writer *w, bool held);
 
 /* Writes both copies: SEGMENT_BEGIN bytes. */
 void head_write(unsigned char *out, const struct segment_head *head);
@@ -117,11 +119,12 @@ void head_write(unsigned char *out, const struct segment_head *head);
 bool record_check(struct span bytes, uint64_t seal, struct record *record);
 
 /* recipients: room for LIMIT_RECIPIENTS_MAX. Spans point into the record. mail has no body pieces.
- * False when a field is missing, over its bound or at odds with another; so the next two. */
+ * False when a field is missing, over its bound or at odds with another; so the next three. */
 bool mail_decode(const struct record *record, struct spool_mail *mail,
                  struct spool_recipient *recipients);
 bool done_decode(const struct record *record, struct done_record *done);
 bool defer_decode(const struct record *record, struct defer_record *defer);
+bool hold_decode(const struct record *record, bool *held);
 
 /* From the first SEGMENT_BEGIN bytes of a segment. False when neither copy is sound. */
 bool head_read(struct span bytes, uint64_t segment, struct segment_head *head);

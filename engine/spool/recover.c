@@ -146,6 +146,7 @@ static enum applied apply(struct recovery *r, const struct record *record,
     struct spool_mail mail;
     struct done_record done;
     struct defer_record defer;
+    bool held;
     uint64_t id = record->queue_id;
     switch (record->kind) {
     case RECORD_MAIL:
@@ -160,6 +161,11 @@ static enum applied apply(struct recovery *r, const struct record *record,
         if (!defer_decode(record, &defer))
             return APPLIED_NOT;
         return table_defer(&r->table, id, &defer, place) ? APPLIED : APPLIED_STRAY;
+    case RECORD_HOLD:
+        if (!hold_decode(record, &held))
+            return APPLIED_NOT;
+        table_hold(&r->table, id, held);
+        return APPLIED;
     case RECORD_HEAD:
         break;
     }
@@ -305,6 +311,7 @@ static enum spool_status report_mail(struct recovery *r, const struct table_mail
     enum spool_status status = load_record(s, &found.ref, &found.mail, &record);
     if (status != SPOOL_OK)
         return spool_system_failed(s, "load", status == SPOOL_CORRUPT ? EIO : s->error);
+    found.mail.held = m->held;
     found.ref.body_size = found.mail.body_size;
     found.ref.body_crc = found.mail.body_crc;
     found.ref.body_offset = m->offset + RECORD_HEADER + (uint32_t)record.envelope.n;

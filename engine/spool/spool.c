@@ -155,6 +155,12 @@ enum spool_status spool_append_defer(struct spool *s, const struct spool_ref *re
     return batch_add_defer(s->gathering, ref->queue_id, &defer) ? SPOOL_OK : SPOOL_AGAIN;
 }
 
+enum spool_status spool_append_hold(struct spool *s, const struct spool_ref *ref, bool held)
+{
+    BUG_ON(!spool_stored(ref));
+    return batch_add_hold(s->gathering, ref->queue_id, held) ? SPOOL_OK : SPOOL_AGAIN;
+}
+
 struct spool_gathered spool_gathered(const struct spool *s)
 {
     return (struct spool_gathered){.mails = s->gathering->mail_count,

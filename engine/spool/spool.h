@@ -8,7 +8,7 @@
  * descriptor. What is on disk when, and what recovery makes of it: DURABILITY.md.
  *
  * The caller's turn:
- *     spool_append_mail / _done / _defer      into the batch that is gathered
+ *     spool_append_mail / _done / _defer / _hold   into the batch that is gathered
  *     spool_batch_start                       freezes it; at most one is in flight
  *     … write, then sync when the plan says so; meanwhile the next batch gathers …
  *     spool_batch_finish                      its mails are stored (250), or none of them (4xx)
@@ -105,6 +105,7 @@ struct spool_mail {
     struct span envid;        /* RFC 3461 4.4, xtext as the client gave it; at most LIMIT_ENVID */
     uint64_t body_size;       /* bytes */
     uint32_t body_crc;        /* large: spool_crc of the whole body; else ignored */
+    bool held;                /* kept back by an operator (spool_append_hold) */
     bool large;               /* the body lies in the file of spool_large_create */
     uint16_t recipient_count; /* 1 .. LIMIT_RECIPIENTS_MAX */
     const struct spool_recipient *recipients;
@@ -191,9 +192,10 @@ uint64_t spool_queue_id(struct spool *s, uint64_t now);
  * is synced by spool_batch_start.
  *
  * `replaces`, or NULL: the mail was loaded (spool_load) and moves on to the current segment, same
- * queue id, same recipients, those with an outcome marked finished. Deferrals are appended anew
- * after it, in the same batch. Once stored, *replaces is void; until then it stays, and takes the
- * outcomes that come meanwhile. When they were the last ones, ref is void too, though SPOOL_OK.
+ * queue id, same recipients, those with an outcome marked finished, `held` as it is now. Deferrals
+ * are appended anew after it, in the same batch. Once stored, *replaces is void; until then it
+ * stays, and takes the outcomes that come meanwhile. When they were the last ones, ref is void too,
+ * though SPOOL_OK.
  *
  * SPOOL_OK or SPOOL_AGAIN. A field over its bound is a bug of the caller.
  */
@@ -220,6 +222,10 @@ enum spool_status spool_append_done(struct spool *s, struct spool_ref *ref, uint
 enum spool_status spool_append_defer(struct spool *s, const struct spool_ref *ref,
                                      uint16_t recipient, uint32_t attempts, uint64_t next_attempt,
                                      struct span reason);
+
+/* The mail is kept back by an operator, or no longer: at recovery it is the `held` of
+ * spool_recovered.mail. Says nothing of attempts. Needs no sync. SPOOL_OK or SPOOL_AGAIN. */
+enum spool_status spool_append_hold(struct spool *s, const struct spool_ref *ref, bool held);
 
 /* What was gathered since the last start. mails > 0: someone waits for a commit; records > 0: write
  * them within a second or so. */

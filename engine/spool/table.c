@@ -97,6 +97,7 @@ bool table_add(struct table *t, const struct spool_mail *mail, const struct tabl
     m->offset = place->offset;
     m->length = place->length;
     m->large = mail->large;
+    m->held = mail->held;
     for (unsigned i = 0; i < mail->recipient_count; i++)
         if (mail->recipients[i].finished)
             finish(m, i);
@@ -120,6 +121,13 @@ bool table_done(struct table *t, uint64_t queue_id, const struct done_record *do
     if (m->left == 0)
         delete (m);
     return true;
+}
+
+void table_hold(struct table *t, uint64_t queue_id, bool held)
+{
+    struct table_mail *m = table_find(t, queue_id);
+    if (m)
+        m->held = held;
 }
 
 bool table_defer(struct table *t, uint64_t queue_id, const struct defer_record *defer,

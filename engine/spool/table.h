@@ -25,6 +25,7 @@ struct table_mail {
     uint16_t recipients;
     uint16_t left;
     bool large;
+    bool held;
     struct table_recipient *states;
 };
 
@@ -53,6 +54,7 @@ bool table_add(struct table *t, const struct spool_mail *mail, const struct tabl
 /* An outcome, a deferral. Of a mail that is not there (its segment was freed, or it is finished)
  * nothing happens. False: the mail has no such recipient. */
 bool table_done(struct table *t, uint64_t queue_id, const struct done_record *done);
+void table_hold(struct table *t, uint64_t queue_id, bool held);
 bool table_defer(struct table *t, uint64_t queue_id, const struct defer_record *defer,
                  const struct table_place *place);
 

@@ -306,6 +306,35 @@ START_TEST(outcomes_over_restarts)
 }
 END_TEST
 
+START_TEST(held_mails_stay_held)
+{
+    struct spool_ref a, b, moved = {0};
+    struct spool_mail mail;
+    rig_append(&rig, &a, 1, BODY);
+    rig_append(&rig, &b, 1, BODY);
+    rig_commit(&rig);
+    ck_assert_int_eq(spool_append_hold(rig.s, &a, true), SPOOL_OK);
+    ck_assert_int_eq(spool_append_hold(rig.s, &b, true), SPOOL_OK);
+    ck_assert_int_eq(spool_append_hold(rig.s, &b, false), SPOOL_OK);
+    rig_commit(&rig);
+    rig_reopen(&rig);
+    ck_assert(rig_find(&rig, a.queue_id)->mail.held);
+    ck_assert(!rig_find(&rig, b.queue_id)->mail.held);
+    /* Moved on, with the state that the caller gives. */
+    a = rig_find(&rig, a.queue_id)->ref;
+    ck_assert_int_eq(spool_load(rig.s, &a, &mail), SPOOL_OK);
+    mail.held = true;
+    ck_assert_int_eq(spool_append_mail(rig.s, &mail, &moved, &a), SPOOL_OK);
+    rig_commit(&rig);
+    rig_reopen(&rig);
+    ck_assert(rig_find(&rig, moved.queue_id)->mail.held);
+    ck_assert_int_eq(spool_append_hold(rig.s, &moved, false), SPOOL_OK);
+    rig_commit(&rig);
+    rig_reopen(&rig);
+    ck_assert(!rig_find(&rig, moved.queue_id)->mail.held);
+}
+END_TEST
+
 START_TEST(long_reason_is_cut)
 {
     struct spool_ref a;
@@ -491,110 +520,6 @@ START_TEST(a_move_that_fails_changes_nothing)
 }
 END_TEST
 
-/* ---- large mails -------------------------------------------------------------------------- */
-
-#define LARGE_SIZE 300000
-
-static unsigned char large_body[LARGE_SIZE];
-
-/* Writes the file and appends the record; it is committed by the caller. */
-static void append_large(struct spool_ref *ref)
-{
-    enum spool_status status;
-    struct spool_recipient to = {.address = SPAN_LIT("rcpt0@example.ch")};
-    uint64_t id = spool_queue_id(rig.s, 1700000000000000);
-    for (size_t i = 0; i < LARGE_SIZE; i++)
-        large_body[i] = (unsigned char)(i * 13);
-    int fd = spool_large_create(rig.s, id, &status);
-    ck_assert_int_ge(fd, 0);
-    ck_assert_int_eq(write(fd, large_body, LARGE_SIZE), LARGE_SIZE);
-    ck_assert_int_eq(fdatasync(fd), 0);
-    (void)close(fd);
-    struct spool_mail mail = {.queue_id = id,
-                              .large = true,
-                              .body_size = LARGE_SIZE,
-                              .body_crc = spool_crc(0, span_of(large_body, LARGE_SIZE)),
-                              .recipient_count = 1,
-                              .recipients = &to};
-    ck_assert_int_eq(spool_append_mail(rig.s, &mail, ref, NULL), SPOOL_OK);
-}
-
-START_TEST(large_mail_lives_and_goes)
-{
-    struct spool_ref a;
-    struct spool_mail mail;
-    struct spool_io io;
-    static unsigned char buffer[LARGE_SIZE];
-    append_large(&a);
-    rig_commit(&rig);
-    rig_reopen(&rig);
-    ck_assert_uint_eq(rig.found_count, 1);
-    a = rig.found[0].ref;
-    ck_assert(a.large && !rig.found[0].body_missing);
-    ck_assert_int_eq(spool_load(rig.s, &a, &mail), SPOOL_OK);
-    ck_assert(mail.large);
-    ck_assert_uint_eq(mail.body_count, 0);
-    ck_assert_int_eq(spool_read(rig.s, &a, 0, buffer, sizeof buffer), LARGE_SIZE);
-    ck_assert_uint_eq(spool_crc(0, span_of(buffer, LARGE_SIZE)), mail.body_crc);
-    ck_assert_int_eq(spool_read(rig.s, &a, LARGE_SIZE - 10, buffer, sizeof buffer), 10);
-    ck_assert_mem_eq(buffer, large_body + LARGE_SIZE - 10, 10);
-    /* Its file goes only when the outcome is on disk: this one is synced. */
-    ck_assert_int_eq(spool_append_done(rig.s, &a, 0, SPOOL_DELIVERED), SPOOL_OK);
-    ck_assert_uint_eq(rig_count(&rig, "large-"), 1);
-    ck_assert_int_eq(spool_batch_start(rig.s, &io), SPOOL_OK);
-    ck_assert(io.sync);
-    ck_assert_int_eq(rig_write(&io), (ssize_t)io.length);
-    ck_assert_uint_eq(rig_count(&rig, "large-"), 1);
-    ck_assert_int_eq(spool_batch_finish(rig.s, (ssize_t)io.length, -EIO), SPOOL_FAILED);
-    ck_assert_uint_eq(rig_count(&rig, "large-"), 1);
-    rig_commit(&rig);
-    ck_assert_uint_eq(rig_count(&rig, "large-"), 0);
-    rig_reopen(&rig);
-    ck_assert_uint_eq(rig.found_count, 0);
-}
-END_TEST
-
-START_TEST(large_files_without_a_mail_go)
-{
-    struct spool_ref kept, lost;
-    append_large(&kept);
-    rig_commit(&rig);
-    append_large(&lost);
-    ck_assert_int_eq(rig_commit_as(&rig, -EIO, -ECANCELED), SPOOL_FAILED);
-    spool_large_discard(rig.s, lost.queue_id);
-    ck_assert_uint_eq(rig_count(&rig, "large-"), 1);
-    append_large(&lost); /* never committed */
-    rig_reopen(&rig);
-    ck_assert_uint_eq(rig_count(&rig, "large-"), 1);
-    ck_assert_uint_eq(rig.events[SPOOL_EVENT_LARGE_DISCARDED], 1);
-    ck_assert_uint_eq(rig.found_count, 1);
-    ck_assert_uint_eq(rig.found[0].ref.queue_id, kept.queue_id);
-    ck_assert_uint_eq(rig_count(&rig, "quarantine-"), 0);
-}
-END_TEST
-
-START_TEST(large_body_that_is_missing_or_short)
-{
-    struct spool_ref a, b;
-    struct spool_mail mail;
-    char name[64];
-    append_large(&a);
-    append_large(&b);
-    rig_commit(&rig);
-    (void)snprintf(name, sizeof name, "large-%016llx", (unsigned long long)a.queue_id);
-    ck_assert_int_eq(unlinkat(rig.directory, name, 0), 0);
-    (void)snprintf(name, sizeof name, "large-%016llx", (unsigned long long)b.queue_id);
-    rig_write_file(&rig, name, "short", 5);
-    ck_assert_int_eq(spool_load(rig.s, &a, &mail), SPOOL_CORRUPT);
-    ck_assert_int_eq(spool_load(rig.s, &b, &mail), SPOOL_CORRUPT);
-    ck_assert_int_eq(spool_read(rig.s, &b, 0, name, 5), -EIO);
-    rig_reopen(&rig);
-    ck_assert_uint_eq(rig.found_count, 2);
-    ck_assert(rig.found[0].body_missing && rig.found[1].body_missing);
-    ck_assert_uint_eq(rig.events[SPOOL_EVENT_LARGE_MISSING], 2);
-}
-END_TEST
-
 /* ---- one process a shard ------------------------------------------------------------------ */
 
 START_TEST(second_opener_is_refused)
@@ -661,6 +586,7 @@ int main(void)
     tcase_add_test(tc, refused_without_a_segment);
     tcase_add_test(tc, outcomes_outlive_a_refusal);
     tcase_add_test(tc, outcomes_over_restarts);
+    tcase_add_test(tc, held_mails_stay_held);
     tcase_add_test(tc, long_reason_is_cut);
     tcase_add_test(tc, segments_go_from_the_oldest);
     tcase_add_test(tc, full_segment_is_followed_by_the_next);
@@ -668,9 +594,6 @@ int main(void)
     tcase_add_test(tc, moving_a_mail_on_frees_its_segment);
     tcase_add_test(tc, a_mail_finished_while_it_moves_is_finished);
     tcase_add_test(tc, a_move_that_fails_changes_nothing);
-    tcase_add_test(tc, large_mail_lives_and_goes);
-    tcase_add_test(tc, large_files_without_a_mail_go);
-    tcase_add_test(tc, large_body_that_is_missing_or_short);
     tcase_add_test(tc, second_opener_is_refused);
     tcase_add_test(tc, lock_goes_with_the_process);
     tcase_add_test(tc, unknown_files_are_left_alone);
