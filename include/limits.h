@@ -102,6 +102,8 @@
 #define LIMIT_RETRY_MAX (7 * 86400)
 #define LIMIT_LIFETIME_DEFAULT (5 * 86400)
 #define LIMIT_LIFETIME_MAX (30 * 86400)
+#define LIMIT_DELAY_NOTICES 8          /* times at which a sender hears that a mail waits */
+#define LIMIT_DELAY_DEFAULT (4 * 3600) /* the first, when the policy says nothing */
 #define LIMIT_UID_BASE_DEFAULT 52000
 #define LIMIT_UID_BASE_MAX 2000000000
 

@@ -208,6 +208,7 @@ static const struct key settings_table[] = {
     {"resolver", KEY_OPTIONAL, read_resolver},
     {"limits", KEY_OPTIONAL, read_limits},
     {"retry", KEY_OPTIONAL, read_retry},
+    {"notifications", KEY_OPTIONAL, read_notifications},
     {"identities", KEY_OPTIONAL, read_identities},
     {"trust", KEY_OPTIONAL, read_trusts},
     {"peers", KEY_OPTIONAL, read_peers},
@@ -235,11 +236,16 @@ static void read_policy(struct compiler *c, const struct place *root, const json
         .retry_max = LIMIT_RETRY_MAX_DEFAULT,
         .lifetime = LIMIT_LIFETIME_DEFAULT,
         .dnssec = 1,
+        .languages = {LANGUAGE_EN},
+        .language_count = 1,
+        .delay_after = {LIMIT_DELAY_DEFAULT},
+        .delay_count = 1,
     };
     compile_object(c, root, policy, &settings_keys, &s);
     if (c->out->errors > 0)
         return;
     finish_flows(c, root, policy);
+    finish_notifications(c, root, &s);
     (void)compile_append(c, root, POLICY_SETTINGS, &s);
 }
 

@@ -195,6 +195,10 @@ void read_routes(struct compiler *c, const struct place *at, const json_t *value
 void read_flows(struct compiler *c, const struct place *at, const json_t *value, void *draft);
 /* The rules of a flow (compile_rules.c); the draft is a struct rec_flow. */
 void read_rules(struct compiler *c, const struct place *at, const json_t *value, void *draft);
+void read_notifications(struct compiler *c, const struct place *at, const json_t *value,
+                        void *draft);
+/* The addresses that the policy leaves to us. */
+void finish_notifications(struct compiler *c, const struct place *root, struct rec_settings *s);
 /* The bounce routes of flows that name none, and the identities that each presents. */
 void finish_flows(struct compiler *c, const struct place *root, const json_t *policy);
 
@@ -206,8 +210,8 @@ void read_pattern(struct compiler *c, const struct place *at, struct span s,
                   enum pattern_kind kind);
 
 extern const struct key_set settings_keys, limits_keys, retry_keys, resolver_keys, control_keys,
-    log_keys, identity_keys, trust_keys, peer_keys, peer_tls_keys, route_keys, route_tls_keys,
-    flow_keys, rule_keys, when_keys, subject_keys;
+    log_keys, notifications_keys, identity_keys, trust_keys, peer_keys, peer_tls_keys, route_keys,
+    route_tls_keys, flow_keys, rule_keys, when_keys, subject_keys;
 
 /* Warnings about a policy without errors (lint.c). */
 void policy_lint(struct compiler *c, const struct place *root, const json_t *policy);

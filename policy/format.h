@@ -128,7 +128,7 @@ struct rec_network {
 };
 
 struct rec_settings {
-    struct rec_string hostname, spool, control_socket, log_file;
+    struct rec_string hostname, spool, control_socket, log_file, notice_from, postmaster;
     uint64_t message_size;
     uint64_t memory;
     uint32_t uid_base;
@@ -138,6 +138,12 @@ struct rec_settings {
     uint32_t retry_max;
     uint32_t lifetime;
     uint32_t dnssec;
+    uint32_t languages[LANGUAGE_COUNT];
+    uint32_t language_count;
+    uint32_t delay_after[LIMIT_DELAY_NOTICES];
+    uint32_t delay_count;
+    uint32_t return_full;
+    uint32_t double_bounce; /* 1: to the postmaster */
     uint32_t unused;
 };
 

@@ -5,7 +5,7 @@
 
 _Static_assert(sizeof(struct rec_header) % FORMAT_ALIGN == 0, "the first table is aligned");
 _Static_assert(sizeof(struct rec_flow) == 80 && sizeof(struct rec_node) == 32 &&
-                   sizeof(struct rec_settings) == 80 && sizeof(struct rec_rule) == 40,
+                   sizeof(struct rec_settings) == 160 && sizeof(struct rec_rule) == 40,
                "records have no padding, so that an image is the same bytes each time");
 
 const struct format_table format_tables[POLICY_TABLE_COUNT] = {
@@ -423,6 +423,24 @@ static bool check_FLOWS(struct check *c, const struct rec_flow *f)
     return flow_index_ok(c, f);
 }
 
+static bool notifications_ok(struct check *c, const struct rec_settings *s)
+{
+    if (!string_ok(c, s->notice_from, 3, LIMIT_ADDRESS) ||
+        !string_ok(c, s->postmaster, 3, LIMIT_ADDRESS) ||
+        !number_ok(c, s->language_count, 1, LANGUAGE_COUNT) ||
+        !number_ok(c, s->delay_count, 0, LIMIT_DELAY_NOTICES) ||
+        !number_ok(c, s->return_full, 0, 1) || !number_ok(c, s->double_bounce, 0, 1))
+        return false;
+    for (uint32_t i = 0; i < LANGUAGE_COUNT; i++)
+        if (!number_ok(c, s->languages[i], 0, LANGUAGE_COUNT - 1))
+            return false;
+    for (uint32_t i = 0; i < s->delay_count; i++)
+        if (!number_ok(c, s->delay_after[i], i > 0 ? s->delay_after[i - 1] + 1 : 1,
+                       LIMIT_LIFETIME_MAX))
+            return false;
+    return true;
+}
+
 static bool check_SETTINGS(struct check *c, const struct rec_settings *s)
 {
     return string_ok(c, s->hostname, 1, LIMIT_DOMAIN) && path_ok(c, s->spool, LIMIT_PATH - 1) &&
@@ -436,7 +454,8 @@ static bool check_SETTINGS(struct check *c, const struct rec_settings *s)
            number_ok(c, s->recipients, LIMIT_RECIPIENTS_MIN, LIMIT_RECIPIENTS_MAX) &&
            number_ok(c, s->retry_first, 1, s->retry_max) &&
            number_ok(c, s->retry_max, 1, LIMIT_RETRY_MAX) &&
-           number_ok(c, s->lifetime, 1, LIMIT_LIFETIME_MAX) && number_ok(c, s->dnssec, 0, 1);
+           number_ok(c, s->lifetime, 1, LIMIT_LIFETIME_MAX) && number_ok(c, s->dnssec, 0, 1) &&
+           notifications_ok(c, s);
 }
 
 /* What the tables hold between them: each item belongs to one of the workers that exist. */

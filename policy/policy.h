@@ -15,6 +15,7 @@
 #ifndef MGID_POLICY_H
 #define MGID_POLICY_H
 
+#include "language.h"
 #include "limits.h"
 #include "priority.h"
 #include "span.h"
@@ -72,6 +73,18 @@ uint32_t policy_count(const struct policy *p, enum policy_table table);
 
 /* ---- settings --------------------------------------------------------------------------- */
 
+/* What senders are told of their mail. */
+struct policy_notifications {
+    struct span from;       /* the address in From */
+    struct span postmaster; /* hears of notices that can't be delivered, with double_bounce */
+    uint8_t languages[LANGUAGE_COUNT]; /* enum language, each at most once */
+    uint8_t language_count;            /* at least 1 */
+    uint8_t delay_count;
+    bool return_full;   /* the whole mail rather than its headers, when the client said nothing */
+    bool double_bounce; /* false: they are dropped */
+    uint32_t delay_after[LIMIT_DELAY_NOTICES]; /* seconds, rising */
+};
+
 struct policy_settings {
     struct span hostname;
     struct span spool;          /* absolute path */
@@ -86,6 +99,7 @@ struct policy_settings {
     uint32_t retry_max;    /* longest pause between two attempts, seconds; >= retry_first */
     uint32_t lifetime;     /* seconds until a mail is bounced */
     bool dnssec;           /* the resolver validates */
+    struct policy_notifications notifications;
 };
 
 struct policy_settings policy_settings(const struct policy *p);

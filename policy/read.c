@@ -16,6 +16,23 @@ uint32_t policy_count(const struct policy *p, enum policy_table table)
         format_##NAME(p) + (index);                                                                \
     })
 
+static struct policy_notifications notifications(const struct policy *p,
+                                                 const struct rec_settings *s)
+{
+    struct policy_notifications n = {
+        .from = format_string(p, s->notice_from),
+        .postmaster = format_string(p, s->postmaster),
+        .language_count = (uint8_t)s->language_count,
+        .delay_count = (uint8_t)s->delay_count,
+        .return_full = s->return_full != 0,
+        .double_bounce = s->double_bounce != 0,
+    };
+    for (uint32_t i = 0; i < s->language_count; i++)
+        n.languages[i] = (uint8_t)s->languages[i];
+    memcpy(n.delay_after, s->delay_after, sizeof n.delay_after);
+    return n;
+}
+
 struct policy_settings policy_settings(const struct policy *p)
 {
     const struct rec_settings *s = RECORD(p, SETTINGS, 0);
@@ -33,6 +50,7 @@ struct policy_settings policy_settings(const struct policy *p)
         .retry_max = s->retry_max,
         .lifetime = s->lifetime,
         .dnssec = s->dnssec != 0,
+        .notifications = notifications(p, s),
     };
 }
 

@@ -97,6 +97,12 @@ START_TEST(test_defaults)
     ck_assert_uint_eq(s.retry_max, 3600);
     ck_assert_uint_eq(s.lifetime, 432000);
     ck_assert(s.dnssec);
+    const struct policy_notifications *n = &s.notifications;
+    ck_assert(span_eq(n->from, SPAN_LIT("MAILER-DAEMON@mx.example.ch")));
+    ck_assert(span_eq(n->postmaster, SPAN_LIT("postmaster@mx.example.ch")));
+    ck_assert(n->language_count == 1 && n->languages[0] == LANGUAGE_EN);
+    ck_assert(n->delay_count == 1 && n->delay_after[0] == 4 * 3600);
+    ck_assert(!n->return_full && !n->double_bounce);
     ck_assert_uint_eq(policy_count(&p, POLICY_SERVERS), 0);
     struct policy_flow f = policy_flow(&p, 0);
     ck_assert_uint_eq(f.workers, 1);
@@ -137,6 +143,26 @@ START_TEST(test_settings)
     ck_assert(e.port == 5353 && e.address.family == 4 && e.address.bytes[0] == 127);
     e = policy_server(&p, 1);
     ck_assert(e.port == 53 && e.address.family == 6 && e.address.bytes[15] == 1);
+}
+END_TEST
+
+START_TEST(test_notifications)
+{
+    compile(START "\"notifications\":{\"languages\":[\"it\",\"de\"],\"from\":\"gate@B\xc3\xbc.ch\","
+                  "\"postmaster\":\"p@x.ch\",\"delay_after\":[\"1h\",86400],\"return\":\"full\","
+                  "\"double_bounce\":\"postmaster\"}," ROUTE FLOW("{\"route\":\"r\"}"));
+    ck_assert_msg(compilation.errors == 0, "%s", report());
+    struct policy p = opened();
+    struct policy_notifications n = policy_settings(&p).notifications;
+    ck_assert(span_eq(n.from, SPAN_LIT("gate@xn--b-eha.ch")));
+    ck_assert(span_eq(n.postmaster, SPAN_LIT("p@x.ch")));
+    ck_assert(n.language_count == 2 && n.languages[0] == LANGUAGE_IT &&
+              n.languages[1] == LANGUAGE_DE);
+    ck_assert(n.delay_count == 2 && n.delay_after[0] == 3600 && n.delay_after[1] == 86400);
+    ck_assert(n.return_full && n.double_bounce);
+    compile(START "\"notifications\":{\"delay_after\":[]}," ROUTE FLOW("{\"route\":\"r\"}"));
+    p = opened();
+    ck_assert_uint_eq(policy_settings(&p).notifications.delay_count, 0);
 }
 END_TEST
 
@@ -383,6 +409,7 @@ int main(void)
     tcase_add_test(tc, test_ten_thousand_rules);
     tcase_add_test(tc, test_defaults);
     tcase_add_test(tc, test_settings);
+    tcase_add_test(tc, test_notifications);
     tcase_add_test(tc, test_schema_is_true);
     tcase_add_test(tc, test_json_report);
     tcase_add_test(tc, test_files);
