@@ -2,7 +2,9 @@
  * Paths and addresses: a cursor that moves over the text, one function a rule of the grammar.
  */
 #include "engine/smtp/address.h"
+#include "engine/mime/utf8.h"
 #include <arpa/inet.h>
+#include <idn2.h>
 
 static bool letter_or_digit(unsigned char c)
 {
@@ -16,9 +18,10 @@ static bool atext(unsigned char c)
     return letter_or_digit(c) || (c != 0 && strchr("!#$%&'*+-/=?^_`{|}~", c) != NULL);
 }
 
+/* Of a byte: what RFC 6531 adds are bytes from 0x80; text_valid looks at them together. */
 static bool printable(unsigned char c)
 {
-    return c >= 0x20 && c < 0x7f;
+    return c >= 0x20 && c != 0x7f;
 }
 
 static bool has_eight_bit(struct span s)
@@ -27,6 +30,15 @@ static bool has_eight_bit(struct span s)
         if (s.p[i] >= 0x80)
             return true;
     return false;
+}
+
+/* UTF-8 without control characters of the upper half (U+0080 to U+009F). */
+static bool text_valid(struct span s)
+{
+    for (size_t i = 0; i + 1 < s.n; i++)
+        if (s.p[i] == 0xc2 && s.p[i + 1] < 0xa0)
+            return false;
+    return utf8_valid(s);
 }
 
 bool smtp_domain_valid(struct span s)
@@ -51,6 +63,28 @@ bool smtp_domain_valid(struct span s)
     return true;
 }
 
+/* An internationalised domain in A-labels; out has LIMIT_DOMAIN bytes. Returns its length, 0 when
+ * it is none. */
+static size_t a_labels(struct span s, unsigned char *out)
+{
+    char text[4 * LIMIT_DOMAIN];
+    char *ascii = NULL;
+    size_t n = 0;
+
+    if (s.n >= sizeof text || memchr(s.p, 0, s.n) != NULL || !text_valid(s))
+        return 0;
+    memcpy(text, s.p, s.n);
+    text[s.n] = 0;
+    if (idn2_to_ascii_8z(text, &ascii, IDN2_NONTRANSITIONAL | IDN2_NFC_INPUT) == IDN2_OK &&
+        smtp_domain_valid(span_str(ascii))) {
+        n = strlen(ascii);
+        n -= ascii[n - 1] == '.';
+        memcpy(out, ascii, n);
+    }
+    idn2_free(ascii);
+    return n;
+}
+
 /* The inside of an address literal: an IPv4 address, or "IPv6:" and an IPv6 address. */
 static bool literal_valid(struct span s)
 {
@@ -68,6 +102,11 @@ static bool literal_valid(struct span s)
     return inet_pton(six ? AF_INET6 : AF_INET, text, address) == 1;
 }
 
+static bool domain_byte(unsigned char c)
+{
+    return letter_or_digit(c) || c == '-' || c == '_' || c == '.' || c >= 0x80;
+}
+
 /* The run of bytes at *in that a domain may consist of, or a whole address literal. */
 static bool take_domain(struct span *in, struct span *domain)
 {
@@ -81,10 +120,11 @@ static bool take_domain(struct span *in, struct span *domain)
         n = (size_t)(end - in->p) + 1;
         valid = literal_valid(span_of(in->p + 1, n - 2));
     } else {
-        while (n < in->n &&
-               (letter_or_digit(in->p[n]) || in->p[n] == '-' || in->p[n] == '_' || in->p[n] == '.'))
+        unsigned char ascii[LIMIT_DOMAIN];
+        while (n < in->n && domain_byte(in->p[n]))
             n++;
-        valid = smtp_domain_valid(span_head(*in, n));
+        valid = has_eight_bit(span_head(*in, n)) ? a_labels(span_head(*in, n), ascii) > 0
+                                                 : smtp_domain_valid(span_head(*in, n));
     }
     *domain = span_head(*in, n);
     *in = span_from(*in, n);
@@ -106,11 +146,13 @@ static bool take_local(struct span *in, struct span *local)
             return false;
         n++;
     } else {
-        while (n < in->n && (atext(in->p[n]) || in->p[n] == '.'))
+        while (n < in->n && (atext(in->p[n]) || in->p[n] == '.' || in->p[n] >= 0x80))
             n++;
         if (n == 0)
             return false;
     }
+    if (!text_valid(span_head(*in, n)))
+        return false;
     *local = span_head(*in, n);
     *in = span_from(*in, n);
     return true;
@@ -138,6 +180,17 @@ static bool skip_source_route(struct span *in)
     return true;
 }
 
+/* Both as given and with its domain in A-labels, in which it may have to be sent on. */
+static bool fits(const struct smtp_address *a)
+{
+    unsigned char ascii[LIMIT_DOMAIN];
+
+    if (a->whole.n > LIMIT_ADDRESS)
+        return false;
+    return !has_eight_bit(a->domain) ||
+           a->local.n + 1 + a_labels(a->domain, ascii) <= LIMIT_ADDRESS;
+}
+
 static enum smtp_address_status take_mailbox(struct span *in, struct smtp_address *a)
 {
     const unsigned char *start = in->p;
@@ -156,24 +209,8 @@ static enum smtp_address_status take_mailbox(struct span *in, struct smtp_addres
     if (!take_domain(in, &a->domain))
         return a->domain.n > LIMIT_DOMAIN ? SMTP_ADDRESS_TOO_LONG : SMTP_ADDRESS_SYNTAX;
     a->whole = span_of(start, (size_t)(in->p - start));
-    return a->whole.n > LIMIT_ADDRESS ? SMTP_ADDRESS_TOO_LONG : SMTP_ADDRESS_OK;
-}
-
-/* Where the path ends that begins at s, quotes considered: only to say whether the bytes that
- * made it unreadable are an attempt at UTF-8. */
-static struct span path_extent(struct span s)
-{
-    bool quoted = false;
-
-    for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] == '\\' && quoted)
-            i++;
-        else if (s.p[i] == '"')
-            quoted = !quoted;
-        else if (s.p[i] == '>' && !quoted)
-            return span_head(s, i);
-    }
-    return s;
+    a->utf8 = has_eight_bit(a->whole);
+    return fits(a) ? SMTP_ADDRESS_OK : SMTP_ADDRESS_TOO_LONG;
 }
 
 enum smtp_address_status smtp_path_parse(struct span *in, struct smtp_address *a)
@@ -182,12 +219,10 @@ enum smtp_address_status smtp_path_parse(struct span *in, struct smtp_address *a
 
     if (in->n == 0 || in->p[0] != '<')
         return SMTP_ADDRESS_SYNTAX;
-    if (has_eight_bit(path_extent(*in)))
-        return SMTP_ADDRESS_UTF8;
     *in = span_from(*in, 1);
     if (in->n > 0 && in->p[0] == '>') {
         *in = span_from(*in, 1);
-        *a = (struct smtp_address){SPAN_EMPTY, SPAN_EMPTY, SPAN_EMPTY, SMTP_ADDRESS_NULL};
+        *a = (struct smtp_address){SPAN_EMPTY, SPAN_EMPTY, SPAN_EMPTY, SMTP_ADDRESS_NULL, false};
         return SMTP_ADDRESS_OK;
     }
     if (!skip_source_route(in))
@@ -207,11 +242,9 @@ enum smtp_address_status smtp_address_parse(struct span text, struct smtp_addres
     enum smtp_address_status status;
 
     if (text.n == 0) {
-        *a = (struct smtp_address){SPAN_EMPTY, SPAN_EMPTY, SPAN_EMPTY, SMTP_ADDRESS_NULL};
+        *a = (struct smtp_address){SPAN_EMPTY, SPAN_EMPTY, SPAN_EMPTY, SMTP_ADDRESS_NULL, false};
         return SMTP_ADDRESS_OK;
     }
-    if (has_eight_bit(text))
-        return SMTP_ADDRESS_UTF8;
     status = take_mailbox(&text, a);
     if ((status == SMTP_ADDRESS_OK || status == SMTP_ADDRESS_NO_DOMAIN) && text.n > 0)
         return SMTP_ADDRESS_SYNTAX;
@@ -220,11 +253,25 @@ enum smtp_address_status smtp_address_parse(struct span text, struct smtp_addres
 
 size_t smtp_domain_canonical(struct span s, unsigned char *out)
 {
+    if (has_eight_bit(s))
+        return a_labels(s, out);
     if (s.n > 0 && s.p[s.n - 1] == '.')
         s.n--;
     for (size_t i = 0; i < s.n; i++)
         out[i] = ascii_lower(s.p[i]);
     return s.n;
+}
+
+struct span smtp_address_ascii_domain(struct span address, unsigned char *out)
+{
+    struct smtp_address a;
+
+    if (!has_eight_bit(address) || smtp_address_parse(address, &a) != SMTP_ADDRESS_OK ||
+        !has_eight_bit(a.domain))
+        return address;
+    memcpy(out, a.local.p, a.local.n);
+    out[a.local.n] = '@';
+    return span_of(out, a.local.n + 1 + a_labels(a.domain, out + a.local.n + 1));
 }
 
 /* The content of a local part without quoting, quoted again only where that is needed. */
@@ -246,7 +293,7 @@ static size_t local_canonical(struct span local, unsigned char *out)
             c = local.p[++i];
         if (c == '"' || c == '\\')
             out[n++] = '\\';
-        plain = plain && (atext(c) || c == '.');
+        plain = plain && (atext(c) || c == '.' || c >= 0x80);
         out[n++] = c;
     }
     if (plain && n > 1) {

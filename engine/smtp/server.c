@@ -2,7 +2,6 @@
  * The receiving machine: lines out of the input, the table's action, one event at a time.
  */
 #include "engine/smtp/server.h"
-#include "engine/smtp/command.h"
 #include "status.h"
 
 enum { PHASE_COMMAND, PHASE_SKIP, PHASE_DATA, PHASE_TLS, PHASE_CLOSED };
@@ -105,6 +104,7 @@ void smtp_server_accept_text(struct smtp_server *s, struct smtp_out *out, const 
         break;
     case DUE_MAIL:
         s->state = SMTP_STATE_MAIL;
+        s->utf8 = s->path.utf8;
         break;
     case DUE_RCPT:
         s->state = SMTP_STATE_RCPT;
@@ -179,7 +179,7 @@ void smtp_server_tls_established(struct smtp_server *s)
 
 static bool offered(const struct smtp_server *s, enum smtp_extension extension)
 {
-    enum offer { ALWAYS, SIZE, STARTTLS, NEVER };
+    enum offer { ALWAYS, SIZE, LIMITS, STARTTLS, TLS, NEVER };
     static const uint8_t offers[] = {
 #define EXTENSION(NAME, keyword, offer) offer,
 #include "extensions.def"
@@ -192,6 +192,10 @@ static bool offered(const struct smtp_server *s, enum smtp_extension extension)
         return true;
     case STARTTLS:
         return s->config->offer_starttls && !s->tls;
+    case TLS:
+        return s->tls;
+    case LIMITS:
+        return s->config->max_recipients != 0;
     case NEVER:
         break;
     }
@@ -208,6 +212,10 @@ static struct span extension_line(const struct smtp_server *s, enum smtp_extensi
     if (extension == SMTP_EXTENSION_SIZE && s->config->max_size != 0) {
         smtp_out_put(&line, SPAN_LIT(" "));
         smtp_out_number(&line, s->config->max_size);
+    }
+    if (extension == SMTP_EXTENSION_LIMITS) {
+        smtp_out_put(&line, SPAN_LIT(" RCPTMAX="));
+        smtp_out_number(&line, s->config->max_recipients);
     }
     return span_of(line.p, line.n);
 }
@@ -255,9 +263,13 @@ static enum smtp_event path(struct smtp_server *s, const struct smtp_command *c,
                             struct smtp_out *out)
 {
     bool mail = c->verb == SMTP_VERB_MAIL;
-    struct smtp_path_arguments a;
-    enum smtp_own_reply refusal =
-        smtp_path_arguments_parse(c->verb, c->argument, s->esmtp, s->config->max_size, &a);
+    struct smtp_path_rules rules = {
+        .parameters = s->esmtp,
+        .tls = s->tls,
+        .utf8 = s->utf8,
+        .max = s->config->max_size,
+    };
+    enum smtp_own_reply refusal = smtp_path_arguments(c->verb, c->argument, &rules, &s->path);
 
     if (refusal != SMTP_OWN_NONE) {
         if (!mail && s->state == SMTP_STATE_MAIL)
@@ -265,9 +277,6 @@ static enum smtp_event path(struct smtp_server *s, const struct smtp_command *c,
         say(s, out, refusal);
         return SMTP_EV_NEED_INPUT;
     }
-    s->address = a.address;
-    s->size = a.size;
-    s->eight_bit_mime = a.eight_bit_mime;
     s->due = mail ? DUE_MAIL : DUE_RCPT;
     return mail ? SMTP_EV_MAIL : SMTP_EV_RCPT;
 }

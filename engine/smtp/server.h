@@ -22,10 +22,9 @@
 #ifndef MGID_SMTP_SERVER_H
 #define MGID_SMTP_SERVER_H
 
-#include "address.h"
 #include "data.h"
 #include "out.h"
-#include "verbs.h"
+#include "parameters.h"
 
 /* Shared by the sessions of a flow; the caller's, and it outlives them. May be changed for another
  * one (s->config = …) after any event but BODY and while no answer is due. */
@@ -33,6 +32,8 @@ struct smtp_server_config {
     struct span hostname; /* ours: greeting, EHLO, 221, 421; at most LIMIT_DOMAIN bytes */
     uint64_t max_size;    /* of a message; 0: no maximum */
     unsigned max_errors;  /* more commands refused in a session end it with 421 */
+    unsigned
+        max_recipients; /* of a mail, for LIMITS (RFC 9422); the caller keeps it. 0: not said */
     bool offer_starttls;
 };
 
@@ -47,8 +48,8 @@ enum smtp_event {
     SMTP_EV_WAIT,        /* an answer is due, or smtp_server_tls_established; nothing was done */
     SMTP_EV_EHLO,        /* name, esmtp; replied to; a transaction under way is dropped */
     SMTP_EV_STARTTLS,    /* answer due */
-    SMTP_EV_MAIL,        /* address, size, eight_bit_mime; answer due */
-    SMTP_EV_RCPT,        /* address; answer due */
+    SMTP_EV_MAIL,        /* path; answer due */
+    SMTP_EV_RCPT,        /* path; answer due */
     SMTP_EV_DATA,        /* answer due: accepting asks the client for the message (354) */
     SMTP_EV_BODY,        /* body: a span of message bytes, dots unstuffed */
     SMTP_EV_END_OF_DATA, /* size, defects; answer due: accepting takes the mail over (250) */
@@ -79,6 +80,7 @@ struct smtp_server {
     uint8_t due;          /* what an answer is due for */
     bool tls;             /* active */
     bool esmtp;           /* EHLO, not HELO */
+    bool utf8;            /* the transaction's MAIL said SMTPUTF8 */
     uint8_t close_reason; /* enum smtp_close_reason */
     uint32_t errors;      /* commands refused so far */
     uint32_t idle;        /* commands since the last mail that was accepted */
@@ -89,13 +91,12 @@ struct smtp_server {
     /* What the last event says. Spans point into its input (or the attached line) and are valid
      * until the next call of smtp_server_next or smtp_server_detach, or until the input's memory
      * is reused. */
-    struct span name;            /* EHLO: as the client says, checked for harmful bytes only */
-    struct smtp_address address; /* MAIL, RCPT */
-    uint64_t size;               /* MAIL: announced, 0 when not; END_OF_DATA: bytes of content */
-    bool eight_bit_mime;         /* MAIL: BODY=8BITMIME */
-    uint8_t defects;             /* END_OF_DATA: enum smtp_defect */
-    struct span body;            /* BODY */
-    const char *refusal;         /* the last refusal that the machine made by itself, for the log:
+    struct span name;      /* EHLO: as the client says, checked for harmful bytes only */
+    struct smtp_path path; /* MAIL, RCPT */
+    uint64_t size;         /* END_OF_DATA: bytes of content */
+    uint8_t defects;       /* END_OF_DATA: enum smtp_defect */
+    struct span body;      /* BODY */
+    const char *refusal;   /* the last refusal that the machine made by itself, for the log:
                                     "501 5.1.7 …" in static memory; NULL: none so far */
 };
 

@@ -1,6 +1,7 @@
 /* Paths and addresses: what is taken, what is refused, and what equals what. */
 #include "engine/smtp/address.h"
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define NUL_ SMTP_ADDRESS_NULL
@@ -32,6 +33,11 @@ static const struct taken {
     {"<a@under_score.example>", "a", "under_score.example", "", BOX},
     {"<hans@gmail.com.incamail.ch.>", "hans", "gmail.com.incamail.ch.", "", BOX},
     {"<a@1.2>", "a", "1.2", "", BOX},
+    {"<j\xc3\xbcrg@b>", "j\xc3\xbcrg", "b", "", BOX},
+    {"<a@b\xc3\xbc.ch>", "a", "b\xc3\xbc.ch", "", BOX},
+    {"<\"\xc3\xbc \xe2\x82\xac\"@b>", "\"\xc3\xbc \xe2\x82\xac\"", "b", "", BOX},
+    {"<\xe7\x94\xa8\xe6\x88\xb7@\xe4\xbe\x8b\xe5\xad\x90.\xe6\xb5\x8b\xe8\xaf\x95>",
+     "\xe7\x94\xa8\xe6\x88\xb7", "\xe4\xbe\x8b\xe5\xad\x90.\xe6\xb5\x8b\xe8\xaf\x95", "", BOX},
 };
 
 START_TEST(takes)
@@ -46,6 +52,7 @@ START_TEST(takes)
     ck_assert(span_eq(a.domain, span_str(t->domain)));
     ck_assert(span_eq(in, span_str(t->rest)));
     ck_assert_uint_eq(a.whole.n, a.local.n + a.domain.n + (t->kind == BOX ? 1 : 0));
+    ck_assert_int_eq(a.utf8, strpbrk(t->in, "\xc3\xe7") != NULL);
 }
 END_TEST
 
@@ -105,9 +112,18 @@ static const struct refused {
     {"<:a@b>", SYN},
     {"<a>", SMTP_ADDRESS_NO_DOMAIN},
     {"<\"postmaster\">", SMTP_ADDRESS_NO_DOMAIN},
-    {"<j\xc3\xbcrg@b>", SMTP_ADDRESS_UTF8},
-    {"<a@b\xc3\xbc.ch>", SMTP_ADDRESS_UTF8},
-    {"<\"\xc3\xbc\"@b>", SMTP_ADDRESS_UTF8},
+    {"<j\xc3rg@b>", SYN},      /* no UTF-8 */
+    {"<j\xc3\xbc", SYN},       /* cut */
+    {"<\xc0\xafx@b>", SYN},    /* overlong */
+    {"<\xed\xa0\x80@b>", SYN}, /* a surrogate */
+    {"<j\xc2\x85rg@b>", SYN},  /* a control character */
+    {"<\"\xc2\x80\"@b>", SYN},
+    {"<a@b\xc3.ch>", SYN},
+    {"<a@\xe2\x80\x8f.ch>", SYN},  /* right-to-left mark: no domain's */
+    {"<a@b\xef\xbc\x8f.ch>", SYN}, /* maps to a slash */
+    {"<a@b\xef\xbc\xa0"
+     "c.ch>",
+     SYN}, /* maps to @ */
 };
 
 START_TEST(refuses)
@@ -178,6 +194,15 @@ static const struct pair {
     {"postmaster", "postmaster@c", false},
     {"", "postmaster", false},
     {"", "", true},
+    {"a@\xc3\xbc.ch", "a@xn--tda.ch", true},
+    {"a@\xc3\x9c.CH.", "a@XN--TDA.ch", true},
+    {"a@u\xcc\x88.ch", "a@\xc3\xbc.ch", true}, /* composed */
+    {"a@\xc3\xbc.ch", "a@u.ch", false},
+    {"\xc3\xbc@b.ch", "\xc3\x9c@b.ch", false},
+    {"\xc3\xbc@b.ch", "\"\xc3\xbc\"@B.ch", true},
+    {"a@stra\xc3\x9f"
+     "e.ch",
+     "a@strasse.ch", false}, /* RFC 5891, not 3490 */
     {"a@[IPv6:2001:DB8::1]", "a@[ipv6:2001:db8::1]", true},
 };
 
@@ -215,7 +240,47 @@ START_TEST(canonical)
     canonical_is("\"a\\\"\\\\\"@d", "\"a\\\"\\\\\"@d");
     canonical_is("\"\"@d", "\"\"@d");
     canonical_is("\"PostMaster\"@D", "postmaster@d");
+    canonical_is("J\xc3\xb6rg@B\xc3\x9c.ch", "J\xc3\xb6rg@xn--b-eha.ch");
     canonical_is("", "");
+}
+END_TEST
+
+START_TEST(ascii_domain)
+{
+    static const struct {
+        const char *in, *out;
+    } rows[] = {
+        {"", ""},
+        {"A@B.ch", "A@B.ch"},
+        {"J\xc3\xb6@B.ch", "J\xc3\xb6@B.ch"},
+        {"J\xc3\xb6@B\xc3\x9c.CH.", "J\xc3\xb6@xn--b-eha.ch"},
+        {"postmaster", "postmaster"},
+        {"\xff@b", "\xff@b"},
+    };
+    unsigned char out[SMTP_ADDRESS_CANONICAL];
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        ck_assert(
+            span_eq(smtp_address_ascii_domain(span_str(rows[i].in), out), span_str(rows[i].out)));
+}
+END_TEST
+
+/* An address that fits only with its domain in U-labels could not be sent on everywhere. */
+START_TEST(utf8_length)
+{
+    char text[600] = {0};
+    struct smtp_address a;
+    int n = 0;
+
+    for (unsigned local = 250; local < 321; local++) {
+        memset(text, 'l', local);
+        (void)snprintf(text + local, sizeof text - local, "@\xc3\xbc.ch"); /* 11 in A-labels */
+        ck_assert_int_eq(smtp_address_parse(span_str(text), &a),
+                         local + 11 <= LIMIT_ADDRESS ? SMTP_ADDRESS_OK : SMTP_ADDRESS_TOO_LONG);
+    }
+    for (unsigned i = 0; i < 32; i++) /* labels of 4 bytes, 8 in A-labels */
+        n += snprintf(text + n, sizeof text - (size_t)n, "%s\xc3\xbc\xc3\xb6", i == 0 ? "a@" : ".");
+    ck_assert_int_eq(smtp_address_parse(span_str(text), &a), SMTP_ADDRESS_SYNTAX);
 }
 END_TEST
 
@@ -247,6 +312,8 @@ int main(void)
     tcase_add_test(tests, limits);
     tcase_add_loop_test(tests, equality, 0, sizeof pairs / sizeof pairs[0]);
     tcase_add_test(tests, canonical);
+    tcase_add_test(tests, ascii_domain);
+    tcase_add_test(tests, utf8_length);
     tcase_add_test(tests, without_brackets_all_of_it_counts);
     suite_add_tcase(suite, tests);
     srunner_run_all(runner, CK_NORMAL);

@@ -301,13 +301,13 @@ static void until_ready(struct driver *d, struct smtp_client_config *config, con
 
 START_TEST(addresses_that_no_command_takes)
 {
-    static const char *const bad[] = {"a@b\r\nRCPT TO:<x@y>", "a@b>", "a b@c", "a@b> SIZE=1", "a",
-                                      "\xc3\xbc@b",           "a@b\n"};
+    static const char *const bad[] = {"a@b\r\nRCPT TO:<x@y>", "a@b>", "a b@c",
+                                      "a@b> SIZE=1",          "a",    "a@b\n"};
     static struct driver d;
     struct smtp_client_config config;
 
     until_ready(&d, &config, PIPE);
-    for (unsigned i = 0; i < 7; i++) {
+    for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct span address = span_str(bad[i]), good = SPAN_LIT("a@b");
         struct smtp_envelope sender = {.sender = address, .recipients = &good, .count = 1};
         struct smtp_envelope recipient = {.sender = good, .recipients = &address, .count = 1};

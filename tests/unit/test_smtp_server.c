@@ -14,6 +14,7 @@ static const struct smtp_server_config config = {
     .hostname = {(const unsigned char *)"mx.example", 10},
     .max_size = 1000,
     .max_errors = 20,
+    .max_recipients = 100,
     .offer_starttls = true,
 };
 
@@ -75,17 +76,27 @@ static void drain(struct driver *d)
 
 static bool local_is(const struct driver *d, const char *prefix)
 {
-    return span_istarts(d->server.address.local, span_str(prefix));
+    return span_istarts(d->server.path.address.local, span_str(prefix));
 }
 
 static void on_path(struct driver *d, const char *name)
 {
     struct smtp_server *s = &d->server;
 
-    note(d, "%s(%.*s", name, (int)s->address.whole.n, (const char *)s->address.whole.p);
-    if (s->size != 0)
-        note(d, " size=%llu", (unsigned long long)s->size);
-    note(d, "%s) ", s->eight_bit_mime ? " 8bit" : "");
+    const struct smtp_path *p = &s->path;
+    note(d, "%s(%.*s", name, (int)p->address.whole.n, (const char *)p->address.whole.p);
+    if (p->size != 0)
+        note(d, " size=%llu", (unsigned long long)p->size);
+    note(d, "%s", (const char *[]){"", " 8bit", " binary"}[p->body]);
+    note(d, "%s", (const char *[]){"", " full", " hdrs"}[p->ret]);
+    note(d, "%s%s", p->utf8 ? " utf8" : "", p->require_tls ? " tls" : "");
+    if (p->envid.n > 0)
+        note(d, " envid=%.*s", (int)p->envid.n, (const char *)p->envid.p);
+    if (p->notify != 0)
+        note(d, " notify=%u", p->notify);
+    if (p->orcpt.n > 0)
+        note(d, " orcpt=%.*s", (int)p->orcpt.n, (const char *)p->orcpt.p);
+    note(d, ") ");
     if (local_is(d, "bad"))
         smtp_server_reject(s, &d->out, 550, "5.1.1", SPAN_LIT("no such user\r\n250 smuggled"));
     else if (local_is(d, "slow"))
@@ -551,15 +562,18 @@ START_TEST(ehlo_lists_what_is_offered)
 
     ehlo_says(&c, false,
               "250-mx.example\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n"
-              "250-STARTTLS\r\n250 ENHANCEDSTATUSCODES\r\n");
+              "250-STARTTLS\r\n250-ENHANCEDSTATUSCODES\r\n250-DSN\r\n250-SMTPUTF8\r\n250 LIMITS "
+              "RCPTMAX=100\r\n");
     ehlo_says(&c, true,
               "250-mx.example\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n"
-              "250 ENHANCEDSTATUSCODES\r\n");
+              "250-ENHANCEDSTATUSCODES\r\n250-DSN\r\n250-SMTPUTF8\r\n250-REQUIRETLS\r\n250 LIMITS "
+              "RCPTMAX=100\r\n");
     c.max_size = 0;
+    c.max_recipients = 0;
     c.offer_starttls = false;
     ehlo_says(&c, false,
               "250-mx.example\r\n250-PIPELINING\r\n250-SIZE\r\n250-8BITMIME\r\n"
-              "250 ENHANCEDSTATUSCODES\r\n");
+              "250-ENHANCEDSTATUSCODES\r\n250-DSN\r\n250 SMTPUTF8\r\n");
 }
 END_TEST
 

@@ -127,6 +127,7 @@ static void become_current(struct worker *w, struct generation *g)
         .hostname = g->settings.hostname,
         .max_size = g->settings.message_size,
         .max_errors = LIMIT_SESSION_ERRORS,
+        .max_recipients = g->settings.recipients,
         .offer_starttls = g->server != NULL,
     };
     w->generations.current = g;

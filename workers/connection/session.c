@@ -293,7 +293,7 @@ static void on_mail(struct worker *w, struct session *s, struct smtp_out *out)
 static void on_recipient(struct worker *w, struct session *s, struct smtp_out *out)
 {
     struct transaction_reply reply = {0};
-    bool ok = transaction_recipient(w, s->transaction, s->smtp.address.whole, &reply);
+    bool ok = transaction_recipient(w, s->transaction, &s->smtp.path, &reply);
     counter_add(w->counters, ok ? COUNTER_recipients_accepted : COUNTER_recipients_rejected, 1);
     if (ok)
         smtp_server_accept(&s->smtp, out);

@@ -8,7 +8,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum want { WANT_SUBJECT, WANT_FROM, WANT_RECEIVED, WANT_COUNT };
+enum want { WANT_SUBJECT, WANT_FROM, WANT_RECEIVED, WANT_TLS_REQUIRED, WANT_COUNT };
+
+_Static_assert((int)WANT_COUNT == (int)TRANSACTION_WANTS, "each has its place");
+_Static_assert((int)DSN_NOTIFY_NEVER == (int)SMTP_NOTIFY_NEVER &&
+                   (int)DSN_NOTIFY_SUCCESS == (int)SMTP_NOTIFY_SUCCESS &&
+                   (int)DSN_NOTIFY_FAILURE == (int)SMTP_NOTIFY_FAILURE &&
+                   (int)DSN_NOTIFY_DELAY == (int)SMTP_NOTIFY_DELAY,
+               "what the client said is kept as it is");
 
 /* ---- refusals --------------------------------------------------------------------------- */
 
@@ -73,14 +80,24 @@ static bool client_allowed(const struct session *s, const struct generation *g,
     return false;
 }
 
+static uint32_t mail_flags(const struct smtp_path *path)
+{
+    return (path->utf8 ? MAIL_UTF8 : 0u) | (path->require_tls ? MAIL_REQUIRETLS : 0u) |
+           (path->body == SMTP_BODY_BINARYMIME ? MAIL_BINARY : 0u) |
+           (path->ret == SMTP_RET_FULL ? MAIL_RET_FULL : 0u) |
+           (path->ret == SMTP_RET_HDRS ? MAIL_RET_HDRS : 0u);
+}
+
 static bool fill_sender(struct worker *w, struct session *s, struct mail *m)
 {
+    const struct smtp_path *path = &s->smtp.path;
     char tls[LIMIT_REASON] = "";
     if (s->stream->tls)
         session_tls_text(s, tls, sizeof tls);
     m->id = spool_queue_id(w->spool, (uint64_t)w->wall);
     m->arrival = w->wall;
-    return mail_put(m, s->smtp.address.whole, &m->sender) &&
+    m->flags = mail_flags(path);
+    return mail_put(m, path->address.whole, &m->sender) && mail_put(m, path->envid, &m->envid) &&
            mail_put(m, span_str(s->client_text), &m->client) &&
            mail_put(m, span_of(s->helo, s->helo_length), &m->helo) &&
            mail_put(m, span_str(tls), &m->tls);
@@ -118,11 +135,19 @@ struct transaction *transaction_begin(struct worker *w, struct session *s,
 
 /* ---- RCPT ------------------------------------------------------------------------------- */
 
-static struct policy_facts envelope_facts(const struct transaction *t, const struct recipient *r)
+/* What the rules are shown: internationalised domains in A-labels, in which they know them, too. */
+struct envelope_text {
+    unsigned char sender[SMTP_ADDRESS_CANONICAL];
+    unsigned char recipient[SMTP_ADDRESS_CANONICAL];
+};
+
+static struct policy_facts envelope_facts(const struct transaction *t, const struct recipient *r,
+                                          struct envelope_text *text)
 {
+    const struct mail *m = t->mail;
     return (struct policy_facts){
-        .sender = mail_span(t->mail, t->mail->sender),
-        .recipient = mail_span(t->mail, r->address),
+        .sender = smtp_address_ascii_domain(mail_span(m, m->sender), text->sender),
+        .recipient = smtp_address_ascii_domain(mail_span(m, r->address), text->recipient),
         .client = t->session->client,
         .peers = t->session->peers,
     };
@@ -156,9 +181,23 @@ static bool note_decision(struct transaction *t, struct recipient *r,
     return mail_put(m, policy_route(&t->generation->policy, d->route).name, &r->route);
 }
 
-bool transaction_recipient(struct worker *w, struct transaction *t, struct span address,
+/* Into the mail; NULL: no memory. */
+static struct recipient *add_recipient(struct mail *m, const struct smtp_path *path)
+{
+    struct recipient *r = mail_add_recipient(m);
+    if (!r)
+        return NULL;
+    r->notify = path->notify;
+    if (mail_put(m, path->address.whole, &r->address) && mail_put(m, path->orcpt, &r->orcpt))
+        return r;
+    m->recipient_count--;
+    return NULL;
+}
+
+bool transaction_recipient(struct worker *w, struct transaction *t, const struct smtp_path *path,
                            struct transaction_reply *reply)
 {
+    struct envelope_text text;
     struct generation *g = t->generation;
     struct mail *m = t->mail;
     (void)w;
@@ -166,17 +205,17 @@ bool transaction_recipient(struct worker *w, struct transaction *t, struct span 
         refuse(reply, 452, "4.5.3", "Too many recipients");
         return false;
     }
+    struct span address = smtp_address_ascii_domain(path->address.whole, text.recipient);
     if (!policy_recipient_allowed(&g->policy, g->flow, address)) {
         refuse(reply, 550, "5.7.1", "Relaying denied");
         return false;
     }
-    struct recipient *r = mail_add_recipient(m);
-    if (!r || !mail_put(m, address, &r->address)) {
-        m->recipient_count -= r != NULL;
+    struct recipient *r = add_recipient(m, path);
+    if (!r) {
         refuse(reply, 452, "4.3.1", "Insufficient memory, try again later");
         return false;
     }
-    struct policy_facts facts = envelope_facts(t, r);
+    struct policy_facts facts = envelope_facts(t, r, &text);
     struct policy_decision d = policy_decide(&g->policy, g->flow, &facts, NULL);
     if (d.outcome == POLICY_NEED_HEADERS) {
         r->undecided = true;
@@ -245,6 +284,8 @@ bool transaction_data(struct worker *w, struct transaction *t, struct transactio
     t->wants[WANT_FROM] = (struct header_want){.name = SPAN_LIT("From"), .mode = HEADER_JOIN};
     t->wants[WANT_RECEIVED] =
         (struct header_want){.name = SPAN_LIT("Received"), .mode = HEADER_COUNT, .by = host};
+    t->wants[WANT_TLS_REQUIRED] =
+        (struct header_want){.name = SPAN_LIT("TLS-Required"), .mode = HEADER_FIRST};
     header_begin(&t->scanner, t->wants, WANT_COUNT, t->header_buffer->data, LIMIT_CHUNK);
     t->scanning = true;
     return true;
@@ -348,6 +389,7 @@ static bool decide_rest(struct transaction *t, struct transaction_reply *reply)
 {
     unsigned char subject[LIMIT_HEADER_DECODED];
     struct author_domains authors;
+    struct envelope_text text;
     struct mail *m = t->mail;
     bool truncated = false;
     bool any = false;
@@ -367,7 +409,7 @@ static bool decide_rest(struct transaction *t, struct transaction_reply *reply)
         struct recipient *r = &m->recipients[i];
         if (!r->undecided)
             continue;
-        struct policy_facts facts = envelope_facts(t, r);
+        struct policy_facts facts = envelope_facts(t, r, &text);
         facts.have_headers = true;
         facts.subject = span_of(subject, n);
         facts.from_domains = authors.list;
@@ -441,6 +483,14 @@ static void log_refused(const struct transaction *t, const struct transaction_re
     log_end();
 }
 
+/* "TLS-Required: No" (RFC 8689 3), which REQUIRETLS overrides. Twice said is not said. */
+static bool tls_optional(const struct transaction *t)
+{
+    const struct header_field *field = &t->scanner.fields[WANT_TLS_REQUIRED];
+    return field->count == 1 && (t->mail->flags & MAIL_REQUIRETLS) == 0 &&
+           span_ieq(span_trim(header_value(&t->scanner, WANT_TLS_REQUIRED)), SPAN_LIT("no"));
+}
+
 bool transaction_end(struct worker *w, struct transaction *t, unsigned defects,
                      struct transaction_reply *reply)
 {
@@ -456,6 +506,7 @@ bool transaction_end(struct worker *w, struct transaction *t, unsigned defects,
             log_refused(t, reply);
         return false;
     }
+    m->flags |= tls_optional(t) ? MAIL_TLS_OPTIONAL : 0u;
     chunk_put(&w->chunks, t->header_buffer);
     t->header_buffer = NULL;
     m->flags |= (defects & SMTP_DEFECT_EIGHT_BIT ? MAIL_EIGHT_BIT : 0u) |

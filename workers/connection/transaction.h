@@ -7,6 +7,7 @@
 #define MGID_TRANSACTION_H
 
 #include "engine/mime/header.h"
+#include "engine/smtp/parameters.h"
 #include "policy/policy.h"
 #include "workers/connection/large.h"
 
@@ -15,13 +16,16 @@ struct mail;
 struct session;
 struct worker;
 
+/* Header fields that are looked at. */
+enum { TRANSACTION_WANTS = 4 };
+
 struct transaction {
     struct session *session; /* NULL: the client has gone while the mail was being committed */
     struct generation *generation;
     struct mail *mail;
     struct chunk *header_buffer;
     struct header_scanner scanner;
-    struct header_want wants[3];
+    struct header_want wants[TRANSACTION_WANTS];
     bool no_memory; /* content was dropped: 452 at the end */
     bool no_space;  /* the spool's file could not be written */
     bool scanning;
@@ -39,7 +43,7 @@ struct transaction_reply {
 /* MAIL. NULL with *reply set when it can't be taken. */
 struct transaction *transaction_begin(struct worker *w, struct session *s,
                                       struct transaction_reply *reply);
-bool transaction_recipient(struct worker *w, struct transaction *t, struct span address,
+bool transaction_recipient(struct worker *w, struct transaction *t, const struct smtp_path *path,
                            struct transaction_reply *reply);
 bool transaction_data(struct worker *w, struct transaction *t, struct transaction_reply *reply);
 /* False: stop taking input until transaction_resumed (the file is behind). */
