@@ -1,9 +1,13 @@
 # What each fuzzed target links: FUZZ_NAME archives in link order, FUZZLIBS_NAME libraries,
 # FUZZOBJS_NAME sources of a program whose pure parts are fuzzed.
-FUZZ_address := smtp log ipc
-FUZZ_reply := smtp log ipc
-FUZZ_data := smtp log ipc
-FUZZ_client := smtp log ipc
+FUZZ_address := smtp mime log ipc
+FUZZLIBS_address := $(LIB_idn)
+FUZZ_reply := smtp mime log ipc
+FUZZLIBS_reply := $(LIB_idn)
+FUZZ_data := smtp mime log ipc
+FUZZLIBS_data := $(LIB_idn)
+FUZZ_client := smtp mime log ipc
+FUZZLIBS_client := $(LIB_idn)
 FUZZ_header := mime log ipc
 FUZZ_dsn := mime log ipc
 FUZZ_ipc := ipc log
