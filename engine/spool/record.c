@@ -92,6 +92,7 @@ void defer_encode(struct msg_writer *w, const struct defer_record *defer)
 {
     msg_put_u16(w, defer->recipient);
     msg_put_u32(w, defer->attempts);
+    msg_put_u8(w, defer->notices);
     msg_put_u64(w, defer->next_attempt);
     msg_put_span(w, defer->reason);
 }
@@ -101,6 +102,7 @@ bool defer_decode(const struct record *record, struct defer_record *defer)
     struct msg_reader r = {.in = record->envelope};
     defer->recipient = msg_get_u16(&r);
     defer->attempts = msg_get_u32(&r);
+    defer->notices = msg_get_u8(&r);
     defer->next_attempt = msg_get_u64(&r);
     defer->reason = msg_get_span(&r, LIMIT_REASON);
     return msg_get_end(&r) && record->kind == RECORD_DEFER;

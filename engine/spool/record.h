@@ -16,7 +16,7 @@
 #include "engine/spool/spool.h"
 
 #define RECORD_MAGIC 0x4473474du /* "MGsD" */
-#define RECORD_VERSION 2
+#define RECORD_VERSION 3
 #define RECORD_ALIGN 8u
 #define RECORD_HEADER 40u
 #define RECORD_END 8u
@@ -76,6 +76,7 @@ struct done_record {
 struct defer_record {
     uint16_t recipient;
     uint32_t attempts;
+    uint8_t notices;
     uint64_t next_attempt;
     struct span reason;
 };

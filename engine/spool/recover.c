@@ -278,6 +278,7 @@ static void fill_states(struct recovery *r, const struct table_mail *m, struct r
         const struct table_recipient *t = &m->states[i];
         report->states[i] = (struct spool_recipient_state){.finished = t->finished,
                                                            .attempts = t->attempts,
+                                                           .notices = t->notices,
                                                            .next_attempt = t->next_attempt,
                                                            .reason = SPAN_EMPTY};
         if (t->segment != 0 && !t->finished)

@@ -144,13 +144,13 @@ enum spool_status spool_append_done(struct spool *s, struct spool_ref *ref, uint
 }
 
 enum spool_status spool_append_defer(struct spool *s, const struct spool_ref *ref,
-                                     uint16_t recipient, uint32_t attempts, uint64_t next_attempt,
-                                     struct span reason)
+                                     uint16_t recipient, const struct spool_deferral *deferral)
 {
     struct defer_record defer = {.recipient = recipient,
-                                 .attempts = attempts,
-                                 .next_attempt = next_attempt,
-                                 .reason = span_head(reason, LIMIT_REASON)};
+                                 .attempts = deferral->attempts,
+                                 .notices = deferral->notices,
+                                 .next_attempt = deferral->next_attempt,
+                                 .reason = span_head(deferral->reason, LIMIT_REASON)};
     BUG_ON(recipient >= ref->recipients);
     return batch_add_defer(s->gathering, ref->queue_id, &defer) ? SPOOL_OK : SPOOL_AGAIN;
 }

@@ -143,6 +143,7 @@ static inline bool spool_stored(const struct spool_ref *ref)
 struct spool_recipient_state {
     bool finished;
     uint32_t attempts;     /* as of the last deferral */
+    uint8_t notices;       /* of delay, that the sender had got by then */
     uint64_t next_attempt; /* seconds since 1970; 0: at once */
     struct span reason;    /* of the last deferral */
 };
@@ -217,11 +218,18 @@ enum spool_outcome {
 enum spool_status spool_append_done(struct spool *s, struct spool_ref *ref, uint16_t recipient,
                                     enum spool_outcome outcome);
 
-/* The recipient is tried again at next_attempt (seconds since 1970). reason is cut to
- * LIMIT_REASON. Needs no sync. SPOOL_OK or SPOOL_AGAIN. */
+/* Why a recipient waits, and until when. */
+struct spool_deferral {
+    uint32_t attempts;
+    uint8_t notices;       /* of delay, that the sender has got */
+    uint64_t next_attempt; /* seconds since 1970 */
+    struct span reason;    /* cut to LIMIT_REASON */
+};
+
+/* The recipient is tried again; what was said of it before is void. Needs no sync. SPOOL_OK or
+ * SPOOL_AGAIN. */
 enum spool_status spool_append_defer(struct spool *s, const struct spool_ref *ref,
-                                     uint16_t recipient, uint32_t attempts, uint64_t next_attempt,
-                                     struct span reason);
+                                     uint16_t recipient, const struct spool_deferral *deferral);
 
 /* The mail is kept back by an operator, or no longer: at recovery it is the `held` of
  * spool_recovered.mail. Says nothing of attempts. Needs no sync. SPOOL_OK or SPOOL_AGAIN. */

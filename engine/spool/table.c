@@ -140,6 +140,7 @@ bool table_defer(struct table *t, uint64_t queue_id, const struct defer_record *
         return false;
     struct table_recipient *r = &m->states[defer->recipient];
     r->attempts = defer->attempts;
+    r->notices = defer->notices;
     r->next_attempt = defer->next_attempt;
     r->segment = place->segment;
     r->offset = place->offset;

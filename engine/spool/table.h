@@ -10,6 +10,7 @@
 /* Where the last deferral of a recipient is, so that its reason need not be held. */
 struct table_recipient {
     bool finished;
+    uint8_t notices;
     uint32_t attempts;
     uint64_t next_attempt;
     uint64_t segment; /* of the deferral; 0: none */

@@ -143,7 +143,11 @@ static void failing(ssize_t written, int synced, enum spool_status expected)
     rig_commit(&rig);
     rig_append(&rig, &lost, 1, BODY);
     ck_assert_int_eq(spool_append_done(rig.s, &kept, 0, SPOOL_DELIVERED), SPOOL_OK);
-    ck_assert_int_eq(spool_append_defer(rig.s, &kept, 1, 3, 1700000500, SPAN_LIT("451 busy")),
+    ck_assert_int_eq(spool_append_defer(rig.s, &kept, 1,
+                                        &(struct spool_deferral){.attempts = 3,
+                                                                 .notices = 3,
+                                                                 .next_attempt = 1700000500,
+                                                                 .reason = SPAN_LIT("451 busy")}),
                      SPOOL_OK);
     /* All of it is in the file, yet it counts for nothing. */
     ck_assert_int_eq(rig_commit_as(&rig, written, synced), expected);
@@ -168,6 +172,7 @@ static void failing(ssize_t written, int synced, enum spool_status expected)
         ck_assert_ptr_nonnull(f);
         ck_assert(f->states[0].finished && !f->states[1].finished);
         ck_assert_uint_eq(f->states[1].attempts, 3);
+        ck_assert_uint_eq(f->states[1].notices, 3);
         ck_assert_uint_eq(f->states[1].next_attempt, 1700000500);
         ck_assert_str_eq(f->reason[1], "451 busy");
         ck_assert_uint_eq(f->ref.left, 1);
@@ -271,8 +276,18 @@ START_TEST(outcomes_over_restarts)
     rig_append(&rig, &c, 2, BODY);
     rig_commit(&rig);
     ck_assert_int_eq(spool_append_done(rig.s, &a, 1, SPOOL_DELIVERED), SPOOL_OK);
-    ck_assert_int_eq(spool_append_defer(rig.s, &a, 0, 1, 100, SPAN_LIT("first")), SPOOL_OK);
-    ck_assert_int_eq(spool_append_defer(rig.s, &a, 0, 2, 200, SPAN_LIT("second")), SPOOL_OK);
+    ck_assert_int_eq(spool_append_defer(rig.s, &a, 0,
+                                        &(struct spool_deferral){.attempts = 1,
+                                                                 .notices = 1,
+                                                                 .next_attempt = 100,
+                                                                 .reason = SPAN_LIT("first")}),
+                     SPOOL_OK);
+    ck_assert_int_eq(spool_append_defer(rig.s, &a, 0,
+                                        &(struct spool_deferral){.attempts = 2,
+                                                                 .notices = 2,
+                                                                 .next_attempt = 200,
+                                                                 .reason = SPAN_LIT("second")}),
+                     SPOOL_OK);
     ck_assert_int_eq(spool_append_done(rig.s, &b, SPOOL_ALL_RECIPIENTS, SPOOL_BOUNCED), SPOOL_OK);
     ck_assert(!spool_stored(&b));
     ck_assert_uint_eq(live(), 2);
@@ -342,8 +357,13 @@ START_TEST(long_reason_is_cut)
     memset(reason, 'r', sizeof reason);
     rig_append(&rig, &a, 1, BODY);
     rig_commit(&rig);
-    ck_assert_int_eq(spool_append_defer(rig.s, &a, 0, 1, 1, span_of(reason, sizeof reason)),
-                     SPOOL_OK);
+    ck_assert_int_eq(
+        spool_append_defer(rig.s, &a, 0,
+                           &(struct spool_deferral){.attempts = 1,
+                                                    .notices = 1,
+                                                    .next_attempt = 1,
+                                                    .reason = span_of(reason, sizeof reason)}),
+        SPOOL_OK);
     rig_commit(&rig);
     rig_reopen(&rig);
     ck_assert_uint_eq(strlen(rig.found[0].reason[0]), LIMIT_REASON);
@@ -465,7 +485,12 @@ START_TEST(moving_a_mail_on_frees_its_segment)
     list[1].finished = true;
     mail.recipients = list;
     ck_assert_int_eq(spool_append_mail(rig.s, &mail, &fresh, &old), SPOOL_OK);
-    ck_assert_int_eq(spool_append_defer(rig.s, &fresh, 0, 6, 66, SPAN_LIT("moved")), SPOOL_OK);
+    ck_assert_int_eq(spool_append_defer(rig.s, &fresh, 0,
+                                        &(struct spool_deferral){.attempts = 6,
+                                                                 .notices = 6,
+                                                                 .next_attempt = 66,
+                                                                 .reason = SPAN_LIT("moved")}),
+                     SPOOL_OK);
     /* An outcome comes while it moves. */
     ck_assert_int_eq(spool_append_done(rig.s, &old, 2, SPOOL_DELIVERED), SPOOL_OK);
     rig_commit(&rig);

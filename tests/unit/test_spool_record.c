@@ -217,6 +217,7 @@ START_TEST(small_kinds_go_round)
     struct done_record done = {.recipient = SPOOL_ALL_RECIPIENTS, .outcome = SPOOL_BOUNCED};
     struct defer_record defer = {.recipient = 9,
                                  .attempts = 4,
+                                 .notices = 3,
                                  .next_attempt = 77,
                                  .reason = span_of(long_reason, sizeof long_reason)};
     ck_assert(batch_init(&b));
@@ -242,6 +243,7 @@ START_TEST(small_kinds_go_round)
     ck_assert(defer_decode(&record, &e));
     ck_assert_uint_eq(e.recipient, 9);
     ck_assert_uint_eq(e.attempts, 4);
+    ck_assert_uint_eq(e.notices, 3);
     ck_assert_uint_eq(e.next_attempt, 77);
     ck_assert(span_eq(e.reason, defer.reason));
     batch_destroy(&b);

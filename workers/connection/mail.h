@@ -37,6 +37,7 @@ struct recipient {
     uint8_t outcome;           /* enum recipient_outcome: of the attempt under way */
     uint8_t notify;            /* enum dsn_notify bits; 0: the client said nothing */
     uint8_t priority;          /* of the rule; 0: ordinary */
+    uint8_t notices;           /* of delay, that the sender has got */
     bool undecided;            /* the rules need the headers */
     bool remote;               /* reply is the next hop's */
     int64_t expires;           /* seconds since 1970; 0: as the mail */

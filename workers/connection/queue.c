@@ -281,6 +281,7 @@ void queue_recovered(struct worker *w, const struct spool_recovered *found)
             continue;
         }
         r->state = state->attempts > 0 ? RECIPIENT_DEFERRED : RECIPIENT_QUEUED;
+        r->notices = state->notices;
         if (r->delivery->attempts < state->attempts)
             r->delivery->attempts = state->attempts;
         if (r->delivery->next_attempt < state->next_attempt)
@@ -439,8 +440,11 @@ static void defer_rest(struct worker *w, struct delivery *d)
         }
         r->outcome = OUTCOME_NONE;
         /* Without room in the batch only a restart would ask a little too early. */
-        (void)spool_append_defer(w->spool, &m->ref, (uint16_t)i, d->attempts, d->next_attempt,
-                                 mail_span(m, r->reply));
+        const struct spool_deferral deferral = {.attempts = d->attempts,
+                                                .notices = r->notices,
+                                                .next_attempt = d->next_attempt,
+                                                .reason = mail_span(m, r->reply)};
+        (void)spool_append_defer(w->spool, &m->ref, (uint16_t)i, &deferral);
     }
     d->state = DELIVERY_WAITING;
     if (!content_wanted(m))
