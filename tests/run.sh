@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs the fast tests of one or more builds and counts them: style, unit tests, end-to-end tests.
+# Runs the fast tests of one or more builds and counts them: style, unit tests, dialogs, end-to-end
+# tests.
 #
 #   tests/run.sh BUILD…      as `make test` does, with every program built before
 #
@@ -59,16 +60,18 @@ run_units()
     done
 }
 
-run_e2e()
+# run_counted NAME COMMAND…: a runner of tests that ends with "N passed, N failed".
+run_counted()
 {
-    local build=$1 line
-    BUILD=$build tests/e2e/run.sh 2>&1 | tee "$work/e2e" | grep -v -E '^[0-9]+ passed, [0-9]+ failed$'
-    line=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$work/e2e" | tail -n 1)
+    local name=$1 line
+    shift
+    "$@" 2>&1 | tee "$work/counted" | grep -v -E '^[0-9]+ passed, [0-9]+ failed$'
+    line=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$work/counted" | tail -n 1)
     if [[ "$line" =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
         passed=$((passed + BASH_REMATCH[1]))
         failed=$((failed + BASH_REMATCH[2]))
     else
-        echo "FAIL the end-to-end tests did not end"
+        echo "FAIL $name did not end"
         failed=$((failed + 1))
     fi
 }
@@ -105,8 +108,10 @@ for build in "$@"; do
     run_units "$build"
     echo "--- fuzzed targets' inputs in $build"
     run_fuzz "$build"
+    echo "--- dialogs of $build"
+    run_counted "dialogs" env BUILD="$build" tests/dialogs/inbound.sh
     echo "--- end-to-end tests of $build"
-    run_e2e "$build"
+    run_counted "end-to-end tests" env BUILD="$build" tests/e2e/run.sh
 done
 printf '%d passed, %d failed\n' "$passed" "$failed"
 [ "$failed" = 0 ] && [ "$passed" -gt 0 ]
