@@ -50,6 +50,15 @@
 #define LIMIT_HEADER_BUFFER (4 * LIMIT_HEADER_CAPTURE) /* of all captured values of a message */
 #define LIMIT_HEADER_DECODED (3 * LIMIT_HEADER_CAPTURE) /* a byte becomes at most U+FFFD */
 
+/* ---- changes to headers ----------------------------------------------------------------- */
+#define LIMIT_EDITS 16          /* of one rule */
+#define LIMIT_EDIT_VALUE 512    /* bytes that a field is set to */
+#define LIMIT_SUBJECT_PREFIX 64 /* bytes: a few tags */
+#define LIMIT_EDIT_TEXT 2048    /* all of a rule */
+#define LIMIT_VARIANTS 32       /* distinct headers of one mail, in one envelope */
+/* What changes add to a section: folds where lines got longer, and values as encoded words. */
+#define LIMIT_EDIT_GROWTH (LIMIT_HEADERS / 16 + 32768)
+
 /* ---- names ------------------------------------------------------------------------------ */
 #define LIMIT_LOOKUPS 4096          /* under way in the resolver; more are answered "try again" */
 #define LIMIT_CHANNEL_LOOKUPS 1024  /* of one worker: it can't keep the others from asking */

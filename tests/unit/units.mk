@@ -72,3 +72,4 @@ UNITLIBS_resolver_process := $(LIB_jansson) $(LIB_idn)
 $(BUILD)/tests/unit_resolver_process: | $(BUILD)/libexec/mgid/resolver
 UNIT_ring := ring log ipc
 UNITLIBS_ring := $(LIB_uring)
+UNIT_edit := mime log ipc
