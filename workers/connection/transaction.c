@@ -3,14 +3,12 @@
 #include "engine/log/log.h"
 #include "engine/mime/trace.h"
 #include "status.h"
+#include "workers/connection/rules.h"
 #include "workers/connection/session.h"
 #include "workers/connection/worker.h"
 #include <stdio.h>
 #include <stdlib.h>
 
-enum want { WANT_SUBJECT, WANT_FROM, WANT_RECEIVED, WANT_TLS_REQUIRED, WANT_COUNT };
-
-_Static_assert((int)WANT_COUNT == (int)TRANSACTION_WANTS, "each has its place");
 _Static_assert((int)DSN_NOTIFY_NEVER == (int)SMTP_NOTIFY_NEVER &&
                    (int)DSN_NOTIFY_SUCCESS == (int)SMTP_NOTIFY_SUCCESS &&
                    (int)DSN_NOTIFY_FAILURE == (int)SMTP_NOTIFY_FAILURE &&
@@ -19,16 +17,14 @@ _Static_assert((int)DSN_NOTIFY_NEVER == (int)SMTP_NOTIFY_NEVER &&
 
 /* ---- refusals --------------------------------------------------------------------------- */
 
-static void refuse(struct transaction_reply *r, unsigned code, const char *enhanced,
-                   const char *text)
+void refuse(struct transaction_reply *r, unsigned code, const char *enhanced, const char *text)
 {
     r->code = code;
     r->enhanced = enhanced;
     (void)snprintf(r->text, sizeof r->text, "%s", text);
 }
 
-/* A rule's reply, "550 5.7.1 text", in its three parts. The compiler has checked its form. */
-static void refuse_by_rule(struct transaction_reply *r, struct span reply)
+void refuse_by_rule(struct transaction_reply *r, struct span reply)
 {
     size_t i = 4;
     size_t n = 0;
@@ -135,24 +131,6 @@ struct transaction *transaction_begin(struct worker *w, struct session *s,
 
 /* ---- RCPT ------------------------------------------------------------------------------- */
 
-/* What the rules are shown: internationalised domains in A-labels, in which they know them, too. */
-struct envelope_text {
-    unsigned char sender[SMTP_ADDRESS_CANONICAL];
-    unsigned char recipient[SMTP_ADDRESS_CANONICAL];
-};
-
-static struct policy_facts envelope_facts(const struct transaction *t, const struct recipient *r,
-                                          struct envelope_text *text)
-{
-    const struct mail *m = t->mail;
-    return (struct policy_facts){
-        .sender = smtp_address_ascii_domain(mail_span(m, m->sender), text->sender),
-        .recipient = smtp_address_ascii_domain(mail_span(m, r->address), text->recipient),
-        .client = t->session->client,
-        .peers = t->session->peers,
-    };
-}
-
 static void log_routed(const struct mail *m, const struct recipient *r)
 {
     mail_log(m, LOG_INFO, "routed");
@@ -163,22 +141,6 @@ static void log_routed(const struct mail *m, const struct recipient *r)
     else
         log_span("reply", mail_span(m, r->reply));
     log_end();
-}
-
-/* Names of rule and route into the mail. False: no memory. */
-static bool note_decision(struct transaction *t, struct recipient *r,
-                          const struct policy_decision *d)
-{
-    struct policy_rule rule = policy_rule(&t->generation->policy, d->rule);
-    struct mail *m = t->mail;
-    r->undecided = false;
-    r->priority = (uint8_t)rule.priority;
-    r->expires = rule.lifetime > 0 ? m->arrival / 1000000 + rule.lifetime : 0;
-    if (!mail_put(m, rule.name, &r->rule))
-        return false;
-    if (d->outcome != POLICY_ROUTE)
-        return mail_put(m, d->reply, &r->reply);
-    return mail_put(m, policy_route(&t->generation->policy, d->route).name, &r->route);
 }
 
 /* Into the mail; NULL: no memory. */
@@ -197,7 +159,7 @@ static struct recipient *add_recipient(struct mail *m, const struct smtp_path *p
 bool transaction_recipient(struct worker *w, struct transaction *t, const struct smtp_path *path,
                            struct transaction_reply *reply)
 {
-    struct envelope_text text;
+    unsigned char text[SMTP_ADDRESS_CANONICAL];
     struct generation *g = t->generation;
     struct mail *m = t->mail;
     (void)w;
@@ -205,7 +167,7 @@ bool transaction_recipient(struct worker *w, struct transaction *t, const struct
         refuse(reply, 452, "4.5.3", "Too many recipients");
         return false;
     }
-    struct span address = smtp_address_ascii_domain(path->address.whole, text.recipient);
+    struct span address = smtp_address_ascii_domain(path->address.whole, text);
     if (!policy_recipient_allowed(&g->policy, g->flow, address)) {
         refuse(reply, 550, "5.7.1", "Relaying denied");
         return false;
@@ -215,26 +177,8 @@ bool transaction_recipient(struct worker *w, struct transaction *t, const struct
         refuse(reply, 452, "4.3.1", "Insufficient memory, try again later");
         return false;
     }
-    struct policy_facts facts = envelope_facts(t, r, &text);
-    struct policy_decision d = policy_decide(&g->policy, g->flow, &facts, NULL);
-    if (d.outcome == POLICY_NEED_HEADERS) {
-        r->undecided = true;
+    if (rules_at_rcpt(t, r, reply))
         return true;
-    }
-    if (!note_decision(t, r, &d)) {
-        m->recipient_count--;
-        refuse(reply, 452, "4.3.1", "Insufficient memory, try again later");
-        return false;
-    }
-    if (d.outcome == POLICY_ROUTE || d.outcome == POLICY_DISCARD)
-        return true;
-    mail_log(m, LOG_NOTICE, "recipient refused");
-    log_span("sender", mail_span(m, m->sender));
-    log_span("recipient", mail_span(m, r->address));
-    log_span("rule", mail_span(m, r->rule));
-    log_span("reply", d.reply);
-    log_end();
-    refuse_by_rule(reply, d.reply);
     m->recipient_count--;
     return false;
 }
@@ -346,126 +290,6 @@ static bool acceptable(const struct transaction *t, unsigned defects,
     return false;
 }
 
-struct author_domains {
-    struct span list[LIMIT_AUTHORS];
-    unsigned char text[LIMIT_AUTHORS][LIMIT_DOMAIN];
-    uint32_t count;
-};
-
-/* The domain of every author of every From field. False: more than rules could look at. */
-static bool find_authors(const struct transaction *t, struct author_domains *out)
-{
-    struct span fields = header_value(&t->scanner, WANT_FROM);
-    struct span list;
-    out->count = 0;
-    while (header_next_value(&fields, &list)) {
-        unsigned char domain[LIMIT_DOMAIN];
-        size_t n;
-        while (header_next_domain(&list, domain, &n)) {
-            if (n == 0)
-                continue;
-            if (out->count == LIMIT_AUTHORS)
-                return false;
-            memcpy(out->text[out->count], domain, n);
-            out->list[out->count] = span_of(out->text[out->count], n);
-            out->count++;
-        }
-    }
-    return true;
-}
-
-/* What rules look at must have been captured whole: else a long first Subject could push a tag in
- * a second one out of their sight. */
-static bool captured_whole(const struct transaction *t, struct transaction_reply *reply)
-{
-    if (!t->scanner.fields[WANT_SUBJECT].truncated && !t->scanner.fields[WANT_FROM].truncated)
-        return true;
-    refuse(reply, 552, "5.3.4", "Subject or From exceeds the size limit");
-    return false;
-}
-
-/* The rules that need the headers, for every recipient that waits for them. */
-static bool decide_rest(struct transaction *t, struct transaction_reply *reply)
-{
-    unsigned char subject[LIMIT_HEADER_DECODED];
-    struct author_domains authors;
-    struct envelope_text text;
-    struct mail *m = t->mail;
-    bool truncated = false;
-    bool any = false;
-    for (uint32_t i = 0; i < m->recipient_count && !any; i++)
-        any = m->recipients[i].undecided;
-    if (!any)
-        return true;
-    if (!captured_whole(t, reply))
-        return false;
-    if (!find_authors(t, &authors)) {
-        refuse(reply, 550, "5.6.0", "Too many authors in From");
-        return false;
-    }
-    size_t n =
-        header_decode(header_value(&t->scanner, WANT_SUBJECT), subject, sizeof subject, &truncated);
-    for (uint32_t i = 0; i < m->recipient_count; i++) {
-        struct recipient *r = &m->recipients[i];
-        if (!r->undecided)
-            continue;
-        struct policy_facts facts = envelope_facts(t, r, &text);
-        facts.have_headers = true;
-        facts.subject = span_of(subject, n);
-        facts.from_domains = authors.list;
-        facts.from_domain_count = authors.count;
-        struct policy_decision d =
-            policy_decide(&t->generation->policy, t->generation->flow, &facts, NULL);
-        if (d.outcome == POLICY_DEFER) { /* the client asks again for all of them */
-            refuse_by_rule(reply, d.reply);
-            return false;
-        }
-        if (!note_decision(t, r, &d)) {
-            refuse(reply, 452, "4.3.1", "Insufficient memory, try again later");
-            return false;
-        }
-    }
-    return true;
-}
-
-/* Those whom a rule threw the mail away for leave it: nobody is told, but the log. */
-static void drop_discarded(struct mail *m)
-{
-    uint32_t left = 0;
-    for (uint32_t i = 0; i < m->recipient_count; i++) {
-        const struct recipient *r = &m->recipients[i];
-        if (r->route.length > 0 || r->reply.length > 0) {
-            m->recipients[left++] = *r;
-            continue;
-        }
-        mail_log(m, LOG_NOTICE, "discarded");
-        log_span("sender", mail_span(m, m->sender));
-        log_span("recipient", mail_span(m, r->address));
-        log_span("rule", mail_span(m, r->rule));
-        log_span("client", mail_span(m, m->client));
-        log_end();
-    }
-    m->recipient_count = left;
-}
-
-/* All recipients refused by rules: the client is told; else those refused are bounced. */
-static bool anyone_left(struct transaction *t, struct transaction_reply *reply)
-{
-    struct mail *m = t->mail;
-    drop_discarded(m);
-    for (uint32_t i = 0; i < m->recipient_count; i++)
-        if (m->recipients[i].route.length > 0)
-            return true;
-    if (m->recipient_count == 0) {
-        transaction_accept_text(m->id, reply->text, sizeof reply->text);
-        reply->code = 250;
-        reply->enhanced = "2.0.0";
-        return false;
-    }
-    refuse_by_rule(reply, mail_span(m, m->recipients[0].reply));
-    return false;
-}
-
 static void log_refused(const struct transaction *t, const struct transaction_reply *reply)
 {
     const struct mail *m = t->mail;
@@ -496,7 +320,7 @@ bool transaction_end(struct worker *w, struct transaction *t, unsigned defects,
 {
     struct mail *m = t->mail;
     header_finish(&t->scanner);
-    bool ok = acceptable(t, defects, reply) && decide_rest(t, reply) && anyone_left(t, reply);
+    bool ok = acceptable(t, defects, reply) && rules_at_end(t, reply);
     if (ok && !queue_has_room(w, m->recipient_count)) {
         refuse(reply, 452, "4.3.1", "The queue is full, try again later");
         ok = false;

@@ -17,7 +17,7 @@ struct session;
 struct worker;
 
 /* Header fields that are looked at. */
-enum { TRANSACTION_WANTS = 4 };
+enum transaction_want { WANT_SUBJECT, WANT_FROM, WANT_RECEIVED, WANT_TLS_REQUIRED, WANT_COUNT };
 
 struct transaction {
     struct session *session; /* NULL: the client has gone while the mail was being committed */
@@ -25,7 +25,7 @@ struct transaction {
     struct mail *mail;
     struct chunk *header_buffer;
     struct header_scanner scanner;
-    struct header_want wants[TRANSACTION_WANTS];
+    struct header_want wants[WANT_COUNT];
     bool no_memory; /* content was dropped: 452 at the end */
     bool no_space;  /* the spool's file could not be written */
     bool scanning;
@@ -39,6 +39,10 @@ struct transaction_reply {
     char text[LIMIT_POLICY_REPLY + 1];
     char enhanced_text[12];
 };
+
+void refuse(struct transaction_reply *r, unsigned code, const char *enhanced, const char *text);
+/* With a rule's reply, "550 5.7.1 text", whose form the compiler has checked. */
+void refuse_by_rule(struct transaction_reply *r, struct span reply);
 
 /* MAIL. NULL with *reply set when it can't be taken. */
 struct transaction *transaction_begin(struct worker *w, struct session *s,
