@@ -152,6 +152,8 @@
 /* ---- SMTP (engine/smtp) ----------------------------------------------------------------- */
 #define LIMIT_SMTP_COMMAND 2048      /* a command line with CRLF: RFC 5321 says 512, extensions add */
 #define LIMIT_SMTP_OUT 1024          /* room that one reply or command needs at most */
+#define LIMIT_SMTP_AHEAD 32768       /* a chunk that goes with its envelope, before any answer: half of
+                                        LIMIT_STREAM_OUT, and little to have sent in vain */
 #define LIMIT_SMTP_REPLY_OUT 512     /* a reply line of ours, RFC 5321 4.5.3.1.5 */
 #define LIMIT_SMTP_REPLY_LINE 2048   /* a reply line of a server */
 #define LIMIT_SMTP_REPLY_LINES 128   /* lines of a server's reply */
@@ -278,7 +280,9 @@ _Static_assert(LIMIT_FLOWS <= LIMIT_WORKERS && LIMIT_WORKERS_PER_FLOW <= LIMIT_W
                "each flow has a worker, and one may have its most");
 _Static_assert(LIMIT_POLICY_NEEDLE < 4096 && LIMIT_POLICY_REPLY + 2 <= 512,
                "a text fits the window that is searched, a reply its line");
-_Static_assert(LIMIT_ADDRESS + 128 < LIMIT_SMTP_OUT, "MAIL with its parameters fits");
+_Static_assert(LIMIT_ADDRESS + LIMIT_ENVID + 160 < LIMIT_SMTP_OUT, "MAIL with its parameters fits");
+_Static_assert(LIMIT_ADDRESS + LIMIT_ORCPT + 80 < LIMIT_SMTP_OUT, "RCPT with its parameters fits");
+_Static_assert(2 * LIMIT_SMTP_AHEAD <= LIMIT_STREAM_OUT, "a chunk sent ahead and its envelope wait");
 _Static_assert(2 * LIMIT_DOMAIN + 256 < LIMIT_SMTP_OUT, "the reply to EHLO fits");
 _Static_assert(LIMIT_SMTP_REPLY_OUT <= LIMIT_SMTP_OUT, "a reply fits");
 

@@ -1,10 +1,13 @@
 /*
  * The sending machine: one state awaits one reply, but for the envelope, whose commands and
- * replies are numbered: 0 MAIL, 1 … count RCPT, count + 1 DATA. With PIPELINING the writing runs
- * ahead of the answers, without it never by more than one.
+ * replies are numbered: 0 MAIL, 1 … count RCPT, count + 1 DATA or BDAT. With PIPELINING the writing
+ * runs ahead of the answers, without it never by more than one.
+ *
+ * DATA has a reply of its own and the message another, so the message has states of its own. A
+ * chunk belongs to its command: nothing is written behind BDAT but the chunk, and its one reply
+ * is the mail's.
  */
 #include "engine/smtp/client.h"
-#include "engine/smtp/address.h"
 #include "status.h"
 
 enum state {
@@ -15,13 +18,20 @@ enum state {
     STATE_HANDSHAKE, /* the caller's */
     STATE_READY,     /* between mails */
     STATE_ENVELOPE,
-    STATE_BODY,     /* the caller sends the message */
+    STATE_BODY,     /* the caller sends the message (DATA) */
     STATE_LONE_DOT, /* 354 though no recipient was taken: an empty message (RFC 2920 3.1) */
     STATE_FINAL,
     STATE_RSET,
     STATE_QUIT,
     STATE_OVER,
     STATE_COUNT
+};
+
+enum body {
+    BODY_NONE,
+    BODY_DUE,     /* SEND_BODY is to be reported */
+    BODY_SENDING, /* the caller's, until smtp_client_body_sent */
+    BODY_SENT,
 };
 
 /* Not an event of its own: the machine goes on. */
@@ -97,42 +107,45 @@ static void put_command(struct smtp_out *out, struct span verb, struct span argu
     smtp_out_put(out, SPAN_LIT("\r\n"));
 }
 
-static void put_mail(const struct smtp_client *c, struct smtp_out *out)
+static void put_data(struct smtp_client *c, struct smtp_out *out)
+{
+    if (!c->chunk) {
+        put_command(out, SPAN_LIT("DATA"), SPAN_EMPTY);
+        return;
+    }
+    smtp_out_put(out, SPAN_LIT("BDAT "));
+    smtp_out_number(out, c->envelope->size);
+    smtp_out_put(out, SPAN_LIT(" LAST\r\n"));
+    c->body = BODY_DUE;
+}
+
+static void put_envelope_command(struct smtp_client *c, uint32_t which, struct smtp_out *out)
 {
     /* The last line of defence: no mail in clear where TLS is required. */
     BUG_ON(c->config->tls == SMTP_TLS_REQUIRE && !c->tls);
-    smtp_out_put(out, SPAN_LIT("MAIL FROM:<"));
-    smtp_out_put(out, c->envelope->sender);
-    smtp_out_put(out, SPAN_LIT(">"));
-    if (c->envelope->size != 0 && smtp_client_can(c, SMTP_EXTENSION_SIZE)) {
-        smtp_out_put(out, SPAN_LIT(" SIZE="));
-        smtp_out_number(out, c->envelope->size);
+    if (which == 0) {
+        c->begun++;
+        smtp_envelope_put_mail(c->envelope, &c->offer, out);
+    } else if (which <= c->envelope->count) {
+        smtp_envelope_put_rcpt(c->envelope, which - 1, &c->offer, out);
+    } else {
+        put_data(c, out);
     }
-    if (c->envelope->eight_bit && smtp_client_can(c, SMTP_EXTENSION_8BITMIME))
-        smtp_out_put(out, SPAN_LIT(" BODY=8BITMIME"));
-    smtp_out_put(out, SPAN_LIT("\r\n"));
 }
 
-static void put_envelope_command(const struct smtp_client *c, uint32_t which, struct smtp_out *out)
+/* May the next command of the envelope be written before the answers to those before it? */
+static bool ahead(const struct smtp_client *c)
 {
-    if (which == 0) {
-        put_mail(c, out);
-    } else if (which <= c->envelope->count) {
-        smtp_out_put(out, SPAN_LIT("RCPT TO:<"));
-        smtp_out_put(out, c->envelope->recipients[which - 1]);
-        smtp_out_put(out, SPAN_LIT(">\r\n"));
-    } else {
-        put_command(out, SPAN_LIT("DATA"), SPAN_EMPTY);
-    }
+    if (!smtp_offered(&c->offer, SMTP_EXTENSION_PIPELINING))
+        return false;
+    return c->sent <= c->envelope->count || !c->chunk || c->envelope->size <= LIMIT_SMTP_AHEAD;
 }
 
 /* Writes what may be written now. False when out lacks the room for more. */
 static bool write_commands(struct smtp_client *c, struct smtp_out *out)
 {
-    bool pipelining = smtp_client_can(c, SMTP_EXTENSION_PIPELINING);
-
     if (c->state == STATE_ENVELOPE) {
-        while (c->sent < c->total && (pipelining || c->sent == c->answered)) {
+        while (c->sent < c->total && (c->sent == c->answered || ahead(c))) {
             if (!smtp_out_room(out))
                 return false;
             put_envelope_command(c, c->sent++, out);
@@ -187,42 +200,21 @@ static enum smtp_client_event refused(struct smtp_client *c)
 
 static enum smtp_client_event after_hello(struct smtp_client *c)
 {
+    if (c->config->no_chunking)
+        c->offer.extensions &= ~SMTP_EXTENSION_BIT(SMTP_EXTENSION_CHUNKING);
     if (c->tls || c->config->tls == SMTP_TLS_NONE)
         return enter(c, STATE_READY);
-    if (smtp_client_can(c, SMTP_EXTENSION_STARTTLS))
+    if (smtp_offered(&c->offer, SMTP_EXTENSION_STARTTLS))
         return enter(c, STATE_STARTTLS);
     if (c->config->tls == SMTP_TLS_REQUIRE)
         return downgrade(c, "TLS is required and the server does not offer it");
     return enter(c, STATE_READY);
 }
 
-/* A line of the answer to EHLO that is not its first. */
-static void learn(struct smtp_client *c, struct span line)
-{
-    enum smtp_extension extension;
-    uint64_t size = 0;
-    size_t n = 0;
-
-    while (n < line.n && line.p[n] != ' ')
-        n++;
-    extension = smtp_extension_find(span_head(line, n));
-    if (extension == SMTP_EXTENSION_COUNT)
-        return;
-    c->capabilities |= SMTP_EXTENSION_BIT(extension);
-    if (extension != SMTP_EXTENSION_SIZE)
-        return;
-    line = span_trim(span_from(line, n));
-    for (size_t i = 0; i < line.n; i++)
-        if (!ascii_digit(line.p[i]) || __builtin_mul_overflow(size, UINT64_C(10), &size) ||
-            __builtin_add_overflow(size, (uint64_t)(line.p[i] - '0'), &size))
-            return;
-    c->max_size = size;
-}
-
 static void ehlo_line(struct smtp_client *c)
 {
     if (c->state == STATE_EHLO && smtp_code_ok(c->reply.code) && c->reply.lines > 1)
-        learn(c, smtp_reply_line(&c->reply));
+        smtp_offer_learn(&c->offer, smtp_reply_line(&c->reply));
 }
 
 static enum smtp_client_event ehlo_reply(struct smtp_client *c)
@@ -231,8 +223,7 @@ static enum smtp_client_event ehlo_reply(struct smtp_client *c)
 
     if (smtp_code_ok(code))
         return after_hello(c);
-    c->capabilities = 0;
-    c->max_size = 0;
+    c->offer = (struct smtp_offer){0};
     if (c->state == STATE_EHLO && smtp_code_permanent(code))
         return enter(c, STATE_HELO);
     return refused(c);
@@ -251,50 +242,46 @@ static enum smtp_client_event starttls_reply(struct smtp_client *c, struct span 
     return enter(c, STATE_READY);
 }
 
-void smtp_client_tls_established(struct smtp_client *c)
+void smtp_client_tls_established(struct smtp_client *c, bool verified)
 {
     BUG_ON(c->state != STATE_HANDSHAKE);
     /* What was said in clear is forgotten (RFC 3207 4.2). */
     c->tls = true;
-    c->capabilities = 0;
-    c->max_size = 0;
+    c->verified = verified;
+    c->offer = (struct smtp_offer){0};
     enter(c, STATE_EHLO);
 }
 
 /* ---- a mail ----------------------------------------------------------------------------- */
 
-/* Addresses were parsed when they came; they are parsed again, so that nothing that ends a path or
- * a line can get into a command by way of the spool or the policy. */
-static bool address_sendable(struct span s, bool null_allowed)
+enum smtp_lack smtp_client_lack(const struct smtp_client *c, const struct smtp_envelope *e)
 {
-    struct smtp_address a;
-
-    return smtp_address_parse(s, &a) == SMTP_ADDRESS_OK &&
-           (null_allowed || a.kind != SMTP_ADDRESS_NULL);
+    return smtp_envelope_lack(e, &c->offer, c->tls && c->verified);
 }
 
 bool smtp_client_mail(struct smtp_client *c, const struct smtp_envelope *envelope)
 {
-    BUG_ON(c->state != STATE_READY || envelope->count == 0 || envelope->count > UINT32_MAX - 2);
+    enum smtp_lack lack;
+
+    BUG_ON(c->state != STATE_READY || envelope->count > UINT32_MAX - 2);
     BUG_ON(c->config->tls == SMTP_TLS_REQUIRE && !c->tls);
-    if (!address_sendable(envelope->sender, true))
+    if (!smtp_envelope_sendable(envelope))
         return false;
-    for (uint32_t i = 0; i < envelope->count; i++)
-        if (!address_sendable(envelope->recipients[i], false))
-            return false;
     c->envelope = envelope;
     c->sent = 0;
     c->answered = 0;
     c->accepted = 0;
     c->mail_ok = false;
     c->settled = false;
+    c->body = BODY_NONE;
+    c->chunk = envelope->size != 0 && smtp_offered(&c->offer, SMTP_EXTENSION_CHUNKING);
+    c->chunk_unknown = false;
     c->total = envelope->count + 2;
     enter(c, STATE_ENVELOPE);
-    /* RFC 1870 6.1: what the server says it does not take need not be tried. */
-    if (c->max_size != 0 && envelope->size > c->max_size) {
+    lack = smtp_client_lack(c, envelope);
+    if (lack != SMTP_LACK_NOTHING) {
         c->total = 0;
-        smtp_reply_make(&c->reply, 552, (struct smtp_enhanced){5, 3, 4},
-                        SPAN_LIT("message is larger than the server takes"));
+        smtp_lack_reply(lack, &c->reply);
     }
     return true;
 }
@@ -316,10 +303,22 @@ static enum smtp_client_event rcpt_reply(struct smtp_client *c, uint32_t which)
     c->verdict = recipient_verdict(&c->reply);
     if (c->verdict == SMTP_VERDICT_OK)
         c->accepted++;
-    /* Nobody to send to: DATA is spared, if it was not written with the rest. */
+    /* Nobody to send to: DATA or BDAT is spared, if it was not written with the rest. */
     if (which == c->envelope->count && c->accepted == 0 && c->sent == c->answered)
         c->total = c->sent;
     return SMTP_CL_RCPT_RESULT;
+}
+
+/* The server answers while the message is being sent: the rest of it can't be stopped in order. */
+static enum smtp_client_event midst_reply(struct smtp_client *c)
+{
+    if (c->reply.code < 400)
+        return protocol_error(c, "a reply in the message's midst");
+    if (c->settled)
+        return end(c, SMTP_CL_CLOSED);
+    settle(c, SMTP_CL_FAILED);
+    end(c, SMTP_CL_CLOSED);
+    return SMTP_CL_FAILED;
 }
 
 static enum smtp_client_event data_reply(struct smtp_client *c)
@@ -328,11 +327,51 @@ static enum smtp_client_event data_reply(struct smtp_client *c)
         if (c->accepted == 0)
             return enter(c, STATE_LONE_DOT);
         c->state = STATE_BODY;
+        c->body = BODY_SENDING;
         return SMTP_CL_SEND_BODY;
     }
     if (smtp_code_ok(c->reply.code))
         return protocol_error(c, "DATA was answered as if it were done");
     return c->settled ? GO_ON : settle(c, SMTP_CL_FAILED);
+}
+
+static enum smtp_client_event delivered(struct smtp_client *c)
+{
+    c->mail_ok = false;
+    c->mails++;
+    enter(c, STATE_READY);
+    return settle(c, SMTP_CL_DELIVERED);
+}
+
+/* A server that takes a mail for nobody has not made a success of it. */
+static enum smtp_client_event not_delivered(struct smtp_client *c)
+{
+    settle(c, SMTP_CL_FAILED);
+    if (c->verdict == SMTP_VERDICT_OK)
+        c->verdict = SMTP_VERDICT_TEMPORARY;
+    return SMTP_CL_FAILED;
+}
+
+/* After a refused BDAT the server's state is indeterminate until RSET (RFC 3030 2), as it may be
+ * where MAIL was refused and a chunk has followed. */
+static enum smtp_client_event chunk_reply(struct smtp_client *c)
+{
+    if (c->body != BODY_SENT)
+        return midst_reply(c);
+    if (c->reply.code / 100 == 3)
+        return protocol_error(c, "a 3xx reply to BDAT");
+    if (c->accepted > 0 && smtp_code_ok(c->reply.code))
+        return delivered(c);
+    c->mail_ok = true;
+    if (c->settled)
+        return GO_ON;
+    not_delivered(c);
+    /* Offered, and not known after all: DATA may do. */
+    if (c->reply.code == 500 || c->reply.code == 502) {
+        c->chunk_unknown = true;
+        c->verdict = SMTP_VERDICT_TEMPORARY;
+    }
+    return SMTP_CL_FAILED;
 }
 
 static enum smtp_client_event envelope_reply(struct smtp_client *c)
@@ -343,7 +382,7 @@ static enum smtp_client_event envelope_reply(struct smtp_client *c)
         return protocol_error(c, "a reply to no command");
     c->answered++;
     if (which == c->envelope->count + 1)
-        return data_reply(c);
+        return c->chunk ? chunk_reply(c) : data_reply(c);
     if (c->reply.code / 100 == 3)
         return protocol_error(c, "a 3xx reply to MAIL or RCPT");
     return which == 0 ? mail_reply(c) : rcpt_reply(c, which);
@@ -359,42 +398,26 @@ static enum smtp_client_event conclude(struct smtp_client *c)
 
 static enum smtp_client_event final_reply(struct smtp_client *c)
 {
-    bool delivered = smtp_code_ok(c->reply.code);
-
     if (c->reply.code / 100 == 3)
         return protocol_error(c, "a 3xx reply to the message");
+    if (smtp_code_ok(c->reply.code))
+        return delivered(c);
     c->mail_ok = false;
-    c->mails += delivered;
     enter(c, STATE_READY);
-    return settle(c, delivered ? SMTP_CL_DELIVERED : SMTP_CL_FAILED);
+    return settle(c, SMTP_CL_FAILED);
 }
 
 static enum smtp_client_event lone_dot_reply(struct smtp_client *c)
 {
     c->mail_ok = false;
     enter(c, STATE_READY);
-    if (c->settled)
-        return GO_ON;
-    settle(c, SMTP_CL_FAILED);
-    /* A server that takes a mail for nobody has not made a success of it. */
-    if (c->verdict == SMTP_VERDICT_OK)
-        c->verdict = SMTP_VERDICT_TEMPORARY;
-    return SMTP_CL_FAILED;
-}
-
-/* The server answers while the message is being sent: the rest of it can't be stopped in order. */
-static enum smtp_client_event midst_reply(struct smtp_client *c)
-{
-    if (c->reply.code < 400)
-        return protocol_error(c, "a reply in the message's midst");
-    settle(c, SMTP_CL_FAILED);
-    end(c, SMTP_CL_CLOSED);
-    return SMTP_CL_FAILED;
+    return c->settled ? GO_ON : not_delivered(c);
 }
 
 void smtp_client_body_sent(struct smtp_client *c)
 {
-    BUG_ON(c->state != STATE_BODY && c->state != STATE_OVER);
+    BUG_ON(c->state != STATE_OVER && c->body != BODY_SENDING);
+    c->body = BODY_SENT;
     if (c->state == STATE_BODY)
         c->state = STATE_FINAL;
 }
@@ -495,6 +518,10 @@ enum smtp_client_event smtp_client_next(struct smtp_client *c, struct span *in,
                 return event;
         }
         blocked = !write_commands(c, out);
+        if (c->body == BODY_DUE) {
+            c->body = BODY_SENDING;
+            return SMTP_CL_SEND_BODY;
+        }
         if (in->n == 0)
             return without_input(c, blocked);
         event = read_replies(c, in);
@@ -526,11 +553,12 @@ static const struct stage *stage(const struct smtp_client *c)
 {
     static const struct stage mail = {"mail", TIMEOUT_SMTP_MAIL};
     static const struct stage data = {"data", TIMEOUT_SMTP_DATA};
+    static const struct stage chunk = {"bdat", TIMEOUT_SMTP_DATA_END};
 
     if (c->state == STATE_ENVELOPE && c->answered == 0)
         return &mail;
     if (c->state == STATE_ENVELOPE && c->answered == c->envelope->count + 1)
-        return &data;
+        return c->chunk ? &chunk : &data;
     return &stages[c->state];
 }
 

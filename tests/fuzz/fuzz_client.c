@@ -13,10 +13,12 @@ struct run {
     unsigned mails;
 };
 
-static const struct span recipients[] = {
-    {.p = (const unsigned char *)"b@example.org", .n = 13},
-    {.p = (const unsigned char *)"\"c d\"@example.org", .n = 17},
-    {.p = (const unsigned char *)"d@[192.0.2.1]", .n = 13},
+static const struct smtp_recipient recipients[] = {
+    {.address = {(const unsigned char *)"b@example.org", 13},
+     .orcpt = {(const unsigned char *)"rfc822;b@example.org", 20},
+     .notify = SMTP_NOTIFY_SUCCESS},
+    {.address = {(const unsigned char *)"\"c d\"@example.org", 17}},
+    {.address = {(const unsigned char *)"d@[192.0.2.1]", 13}},
 };
 
 /* False: the session is over, or more input is needed. */
@@ -27,19 +29,19 @@ static bool handle(struct run *r, enum smtp_client_event event)
         .recipients = recipients,
         .count = 3,
         .size = 1000,
-        .eight_bit = true,
+        .body = SMTP_BODY_8BITMIME,
     };
     struct smtp_client *c = &r->client;
     fuzz_log_number(r->log, event);
     if (event == SMTP_CL_STARTTLS) {
-        smtp_client_tls_established(c);
+        smtp_client_tls_established(c, false);
     } else if (event == SMTP_CL_READY && r->mails < 2) {
         r->mails++;
         FUZZ_CHECK(smtp_client_mail(c, &envelope));
     } else if (event == SMTP_CL_READY) {
         smtp_client_quit(c);
     } else if (event == SMTP_CL_SEND_BODY) {
-        FUZZ_CHECK(c->accepted > 0 && c->accepted <= 3);
+        FUZZ_CHECK((c->chunk || c->accepted > 0) && c->accepted <= 3);
         smtp_client_body_sent(c);
     } else if (event == SMTP_CL_RCPT_RESULT) {
         FUZZ_CHECK(c->recipient < 3);

@@ -103,7 +103,7 @@ static bool handle(struct driver *d, enum smtp_client_event event)
         break;
     case SMTP_CL_STARTTLS:
         note(d, "STARTTLS ");
-        smtp_client_tls_established(c);
+        smtp_client_tls_established(c, true);
         break;
     case SMTP_CL_READY:
         return on_ready(d);
@@ -111,7 +111,7 @@ static bool handle(struct driver *d, enum smtp_client_event event)
         note(d, "RCPT(%u %u %s) ", c->recipient, c->reply.code, verdict(c));
         break;
     case SMTP_CL_SEND_BODY:
-        note(d, "BODY(%u) ", c->accepted);
+        note(d, c->chunk ? "CHUNK(%u) " : "BODY(%u) ", c->accepted);
         if (!d->no_sent)
             smtp_client_body_sent(c);
         break;
@@ -153,9 +153,10 @@ static void feed(struct driver *d, struct span part)
 
 #define RECIPIENTS 3
 
-static const struct span recipients[RECIPIENTS] = {{(const unsigned char *)"c@d", 3},
-                                                   {(const unsigned char *)"e@f", 3},
-                                                   {(const unsigned char *)"g@h", 3}};
+static const struct smtp_recipient recipients[RECIPIENTS] = {
+    {.address = {(const unsigned char *)"c@d", 3}},
+    {.address = {(const unsigned char *)"e@f", 3}},
+    {.address = {(const unsigned char *)"g@h", 3}}};
 static const struct smtp_envelope one = {
     .sender = {(const unsigned char *)"a@b", 3}, .recipients = recipients, .count = 1};
 static const struct smtp_envelope three = {
@@ -164,7 +165,28 @@ static const struct smtp_envelope bounce = {.sender = {(const unsigned char *)""
                                             .recipients = recipients,
                                             .count = 1,
                                             .size = 500,
-                                            .eight_bit = true};
+                                            .body = SMTP_BODY_8BITMIME};
+
+static const struct smtp_envelope empty = {
+    .sender = {(const unsigned char *)"", 0}, .recipients = recipients, .count = 1, .size = 500};
+static const struct smtp_recipient dsn_recipients[] = {
+    {.address = {(const unsigned char *)"c@d", 3},
+     .orcpt = {(const unsigned char *)"rfc822;c@d", 10},
+     .notify = SMTP_NOTIFY_SUCCESS | SMTP_NOTIFY_DELAY},
+    {.address = {(const unsigned char *)"e@f", 3},
+     .orcpt = {(const unsigned char *)"rfc822;e @f", 11}, /* no xtext: left out */
+     .notify = SMTP_NOTIFY_NEVER}};
+static const struct smtp_envelope dsn = {.sender = {(const unsigned char *)"a@b", 3},
+                                         .recipients = dsn_recipients,
+                                         .count = 2,
+                                         .envid = {(const unsigned char *)"x+2By", 5},
+                                         .ret = SMTP_RET_HDRS};
+#define FROM_A_TO_ONE                                                                              \
+    .sender = {(const unsigned char *)"a@b", 3}, .recipients = recipients, .count = 1
+static const struct smtp_envelope secret = {FROM_A_TO_ONE, .require_tls = true};
+static const struct smtp_envelope chunk = {FROM_A_TO_ONE, .size = 9};
+static const struct smtp_envelope large = {FROM_A_TO_ONE, .size = LIMIT_SMTP_AHEAD + 1};
+static const struct smtp_envelope binary = {FROM_A_TO_ONE, .size = 9, .body = SMTP_BODY_BINARYMIME};
 
 #define NONE SMTP_TLS_NONE
 #define MAY SMTP_TLS_OPPORTUNISTIC
@@ -173,6 +195,7 @@ static const struct smtp_envelope bounce = {.sender = {(const unsigned char *)""
 #define G "220 mx ESMTP\r\n"
 #define PIPE "250-mx\r\n250-PIPELINING\r\n250 SIZE 1000\r\n"
 #define PLAIN "250 mx\r\n"
+#define CHUNK "250-mx\r\n250-PIPELINING\r\n250-SIZE\r\n250 CHUNKING\r\n"
 #define TLS "250-mx\r\n250-PIPELINING\r\n250 STARTTLS\r\n"
 #define H "[EHLO me.example] "
 
@@ -260,14 +283,46 @@ START_TEST(capabilities)
     feed(&d,
          SPAN_LIT("250-PIPELINING\r\n250-SIZE 52428800\r\n250-8bitMIME\r\n250-AUTH LOGIN PLAIN\r\n"
                   "250-DSN\r\n250-CHUNKING\r\n250-PIPELININGX\r\n250 SMTPUTF8 x\r\n"));
-    ck_assert(!smtp_client_can(&d.client, SMTP_EXTENSION_PIPELINING)); /* the greeting's name */
-    ck_assert(smtp_client_can(&d.client, SMTP_EXTENSION_SIZE));
-    ck_assert(smtp_client_can(&d.client, SMTP_EXTENSION_8BITMIME));
-    ck_assert(smtp_client_can(&d.client, SMTP_EXTENSION_DSN));
-    ck_assert(smtp_client_can(&d.client, SMTP_EXTENSION_CHUNKING));
-    ck_assert(smtp_client_can(&d.client, SMTP_EXTENSION_SMTPUTF8));
-    ck_assert(!smtp_client_can(&d.client, SMTP_EXTENSION_STARTTLS));
-    ck_assert_uint_eq(d.client.max_size, 52428800);
+    ck_assert(!smtp_offered(&d.client.offer, SMTP_EXTENSION_PIPELINING)); /* the greeting's name */
+    ck_assert(smtp_offered(&d.client.offer, SMTP_EXTENSION_SIZE));
+    ck_assert(smtp_offered(&d.client.offer, SMTP_EXTENSION_8BITMIME));
+    ck_assert(smtp_offered(&d.client.offer, SMTP_EXTENSION_DSN));
+    ck_assert(smtp_offered(&d.client.offer, SMTP_EXTENSION_CHUNKING));
+    ck_assert(smtp_offered(&d.client.offer, SMTP_EXTENSION_SMTPUTF8));
+    ck_assert(!smtp_offered(&d.client.offer, SMTP_EXTENSION_STARTTLS));
+    ck_assert_uint_eq(d.client.offer.size_max, 52428800);
+}
+END_TEST
+
+/* RFC 9422: what is malformed or unknown is passed over. */
+START_TEST(limits)
+{
+    struct smtp_offer o = {0};
+
+    smtp_offer_learn(&o, SPAN_LIT("LIMITS RCPTMAX=20 MAILMAX=x NEW=3  rcptdomainmax=1\t"));
+    ck_assert(smtp_offered(&o, SMTP_EXTENSION_LIMITS));
+    ck_assert_uint_eq(o.mail_max, 0);
+    ck_assert_uint_eq(o.rcpt_max, 20);
+    ck_assert_uint_eq(o.rcpt_domain_max, 1);
+    smtp_offer_learn(&o,
+                     SPAN_LIT("LIMITS MAILMAX=5000000000 RCPTMAX= MAILMAX RCPTMAX=-1 MAILMAX=7"));
+    ck_assert_uint_eq(o.mail_max, 7);
+    ck_assert_uint_eq(o.rcpt_max, 20);
+}
+END_TEST
+
+static void until_ready(struct driver *d, struct smtp_client_config *config, const char *ehlo);
+
+START_TEST(mail_max)
+{
+    static struct driver d;
+    struct smtp_client_config config;
+
+    until_ready(&d, &config, "250-mx\r\n250 LIMITS MAILMAX=1\r\n");
+    ck_assert(!smtp_client_exhausted(&d.client));
+    ck_assert(smtp_client_mail(&d.client, &one));
+    feed(&d, SPAN_LIT("550 no\r\n"));
+    ck_assert(smtp_client_exhausted(&d.client));
 }
 END_TEST
 
@@ -282,8 +337,8 @@ START_TEST(tls_forgets_capabilities)
     feed(&d, SPAN_LIT("250-x\r\n250-SIZE 1\r\n250-PIPELINING\r\n250 STARTTLS\r\n"));
     feed(&d, SPAN_LIT("220 go\r\n"));
     ck_assert(d.client.tls);
-    ck_assert_uint_eq(d.client.capabilities, 0);
-    ck_assert_uint_eq(d.client.max_size, 0);
+    ck_assert_uint_eq(d.client.offer.extensions, 0);
+    ck_assert_uint_eq(d.client.offer.size_max, 0);
     ck_assert_str_eq(smtp_client_stage(&d.client), "ehlo");
 }
 END_TEST
@@ -299,22 +354,43 @@ static void until_ready(struct driver *d, struct smtp_client_config *config, con
     d->n = 0;
 }
 
+/* After 502 to BDAT the caller comes without. */
+START_TEST(no_chunking)
+{
+    static struct driver d;
+    struct smtp_client_config config;
+
+    until_ready(&d, &config, PIPE);
+    smtp_client_begin(&d.client, &config);
+    config.no_chunking = true;
+    feed(&d, SPAN_EMPTY);
+    feed(&d, SPAN_LIT(G));
+    feed(&d, SPAN_LIT(CHUNK));
+    d.n = 0;
+    ck_assert(smtp_client_mail(&d.client, &chunk));
+    feed(&d, SPAN_EMPTY);
+    ck_assert_str_eq(d.transcript, "[MAIL FROM:<a@b> SIZE=9] [RCPT TO:<c@d>] [DATA] ");
+}
+END_TEST
+
 START_TEST(addresses_that_no_command_takes)
 {
-    static const char *const bad[] = {"a@b\r\nRCPT TO:<x@y>", "a@b>", "a b@c",
-                                      "a@b> SIZE=1",          "a",    "a@b\n"};
+    static const char *const bad[] = {
+        "a@b\r\nRCPT TO:<x@y>", "a@b>", "a b@c", "a@b> SIZE=1", "a", "a@b\n", "\xc3\xbc@b"};
     static struct driver d;
     struct smtp_client_config config;
 
     until_ready(&d, &config, PIPE);
     for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        struct span address = span_str(bad[i]), good = SPAN_LIT("a@b");
+        struct span address = span_str(bad[i]);
+        struct smtp_recipient hostile = {.address = address}, good = {.address = SPAN_LIT("a@b")};
         struct smtp_envelope sender = {.sender = address, .recipients = &good, .count = 1};
-        struct smtp_envelope recipient = {.sender = good, .recipients = &address, .count = 1};
+        struct smtp_envelope recipient = {
+            .sender = good.address, .recipients = &hostile, .count = 1};
         ck_assert(!smtp_client_mail(&d.client, &sender));
         ck_assert(!smtp_client_mail(&d.client, &recipient));
     }
-    struct span null = SPAN_EMPTY;
+    struct smtp_recipient null = {.address = SPAN_EMPTY};
     ck_assert(!smtp_client_mail(
         &d.client, &(struct smtp_envelope){.sender = SPAN_EMPTY, .recipients = &null, .count = 1}));
     ck_assert_str_eq(smtp_client_stage(&d.client), "ready");
@@ -327,7 +403,7 @@ END_TEST
 static void many(bool mail_accepted, unsigned accepted)
 {
     static struct driver d;
-    static struct span all[MANY];
+    static struct smtp_recipient all[MANY];
     struct smtp_client_config config;
     struct smtp_envelope envelope = {.sender = SPAN_LIT("a@b"), .recipients = all, .count = MANY};
     size_t commands = 0, results = 0, replied = 0;
@@ -335,7 +411,7 @@ static void many(bool mail_accepted, unsigned accepted)
     char reply[32];
 
     for (unsigned i = 0; i < MANY; i++)
-        all[i] = SPAN_LIT("someone.or.other@a.domain.example");
+        all[i].address = SPAN_LIT("someone.or.other@a.domain.example");
     until_ready(&d, &config, PIPE);
     ck_assert(smtp_client_mail(&d.client, &envelope));
     for (unsigned turn = 0; turn < 10 * MANY && !body && !ready; turn++) {
@@ -386,7 +462,7 @@ END_TEST
 START_TEST(flushes_when_full)
 {
     static struct driver d;
-    static struct span all[MANY];
+    static struct smtp_recipient all[MANY];
     static unsigned char memory[LIMIT_SMTP_OUT];
     struct smtp_client_config config;
     struct smtp_envelope envelope = {.sender = SPAN_LIT("a@b"), .recipients = all, .count = MANY};
@@ -395,7 +471,7 @@ START_TEST(flushes_when_full)
     size_t commands = 0;
 
     for (unsigned i = 0; i < MANY; i++)
-        all[i] = SPAN_LIT("c@d");
+        all[i].address = SPAN_LIT("c@d");
     until_ready(&d, &config, PIPE);
     ck_assert(smtp_client_mail(&d.client, &envelope));
     while (smtp_client_next(&d.client, &in, &out) == SMTP_CL_FLUSH) {
@@ -469,6 +545,9 @@ int main(void)
     tcase_add_loop_test(tests, transcripts, 0, sizeof dialogs / sizeof dialogs[0]);
     tcase_add_test(tests, injection_behind_starttls);
     tcase_add_test(tests, capabilities);
+    tcase_add_test(tests, limits);
+    tcase_add_test(tests, mail_max);
+    tcase_add_test(tests, no_chunking);
     tcase_add_test(tests, tls_forgets_capabilities);
     tcase_add_test(tests, addresses_that_no_command_takes);
     tcase_add_test(tests, many_recipients);

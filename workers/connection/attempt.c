@@ -7,20 +7,43 @@
 #include "workers/connection/worker.h"
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 /* ---- beginning -------------------------------------------------------------------------- */
 
-/* The recipients for one transaction: those without outcome, as many as one may name. */
+static struct span domain_of(struct span address)
+{
+    const unsigned char *at = memrchr(address.p, '@', address.n);
+    return at ? span_from(address, (size_t)(at - address.p) + 1) : SPAN_EMPTY;
+}
+
+/* How many recipients a transaction over this connection may name. */
+static uint32_t batch_max(const struct client *c)
+{
+    uint32_t most = c->recipient_max;
+    uint32_t offered = c->smtp.offer.rcpt_max;
+    return offered != 0 && offered < most ? offered : most;
+}
+
+/* The recipients for one transaction: those without outcome, as many as one may name; of one domain
+ * where the server bounds the domains of a session. */
 static void gather(struct client *c)
 {
     struct delivery *d = c->delivery;
     struct mail *m = d->mail;
+    bool one_domain = c->smtp.offer.rcpt_domain_max != 0;
+    struct span domain = SPAN_EMPTY;
+    uint32_t most = batch_max(c);
     c->batch = 0;
-    for (uint32_t i = 0; i < m->recipient_count && c->batch < LIMIT_CLIENT_RECIPIENTS; i++) {
+    for (uint32_t i = 0; i < m->recipient_count && c->batch < most; i++) {
         struct recipient *r = &m->recipients[i];
         if (r->delivery != d || r->outcome != OUTCOME_NONE)
             continue;
+        if (one_domain && c->batch > 0 && !span_ieq(domain, domain_of(mail_span(m, r->address))))
+            continue;
+        domain = domain_of(mail_span(m, r->address));
         c->indexes[c->batch] = i;
+        c->postponed[c->batch] = false;
         c->batch++;
         r->state = RECIPIENT_ACTIVE;
     }
@@ -29,9 +52,14 @@ static void gather(struct client *c)
 static void point_into_text(struct client *c)
 {
     const struct mail *m = c->delivery->mail;
-    for (uint32_t i = 0; i < c->batch; i++)
-        c->recipients[i] = mail_span(m, m->recipients[c->indexes[i]].address);
+    for (uint32_t i = 0; i < c->batch; i++) {
+        const struct recipient *r = &m->recipients[c->indexes[i]];
+        c->recipients[i] = (struct smtp_recipient){.address = mail_span(m, r->address),
+                                                   .orcpt = mail_span(m, r->orcpt),
+                                                   .notify = r->notify};
+    }
     c->envelope.sender = mail_span(m, m->sender);
+    c->envelope.envid = mail_span(m, m->envid);
     c->text = m->text;
 }
 
@@ -41,25 +69,54 @@ void attempt_follow_text(struct client *c)
         point_into_text(c);
 }
 
-void attempt_transaction(struct worker *w, struct client *c)
+static enum smtp_body body_of(const struct mail *m)
 {
-    struct mail *m = c->delivery->mail;
+    if (m->flags & MAIL_BINARY)
+        return SMTP_BODY_BINARYMIME;
+    return m->flags & MAIL_EIGHT_BIT ? SMTP_BODY_8BITMIME : SMTP_BODY_7BIT;
+}
+
+/* The envelope of the next transaction, as the mail came. */
+static void describe(struct client *c)
+{
+    const struct mail *m = c->delivery->mail;
+    bool utf8 = (m->flags & MAIL_UTF8) || smtp_address_needs_utf8(mail_span(m, m->sender));
     gather(c);
-    c->offset = 0;
-    c->crc = 0;
-    c->sending = false;
-    c->responded = false;
-    smtp_stuff_begin(&c->stuffer);
+    for (uint32_t i = 0; i < c->batch; i++)
+        utf8 = utf8 || smtp_address_needs_utf8(mail_span(m, m->recipients[c->indexes[i]].address));
     c->envelope = (struct smtp_envelope){
         .recipients = c->recipients,
         .count = c->batch,
         .size = m->size,
-        .eight_bit = m->flags & MAIL_EIGHT_BIT,
+        .body = body_of(m),
+        .ret = m->flags & MAIL_RET_FULL   ? SMTP_RET_FULL
+               : m->flags & MAIL_RET_HDRS ? SMTP_RET_HDRS
+                                          : SMTP_RET_UNSAID,
+        .utf8 = utf8,
+        .require_tls = m->flags & MAIL_REQUIRETLS,
     };
     point_into_text(c);
-    (void)w;
+}
+
+static void begin(struct client *c)
+{
+    c->offset = 0;
+    c->crc = 0;
+    c->sending = false;
+    c->responded = false;
+    c->last[0] = c->last[1] = 0;
+    smtp_stuff_begin(&c->stuffer);
     /* Every address was checked when it was accepted. */
     BUG_ON(!smtp_client_mail(&c->smtp, &c->envelope));
+}
+
+void attempt_transaction(struct worker *w, struct client *c)
+{
+    (void)w;
+    describe(c);
+    c->envelope.utf8 = c->envelope.utf8 && smtp_offered(&c->smtp.offer, SMTP_EXTENSION_SMTPUTF8);
+    c->envelope.body = (enum smtp_body)c->body;
+    begin(c);
 }
 
 static void note_all(struct delivery *d, enum recipient_outcome outcome, const char *status,
@@ -71,6 +128,78 @@ static void note_all(struct delivery *d, enum recipient_outcome outcome, const c
             recipient_note(m, &m->recipients[i], outcome, status, span_str(why), SPAN_EMPTY, false);
 }
 
+/* The server's want, found by us: the text says so, and no server is named as having refused. */
+static void note_lack(const struct client *c, struct recipient *r, enum smtp_lack lack)
+{
+    struct smtp_reply reply;
+    char status[12];
+    smtp_lack_reply(lack, &reply);
+    (void)smtp_enhanced_text(reply.enhanced, status);
+    recipient_note(c->delivery->mail, r, OUTCOME_FAILED, status, smtp_reply_text(&reply),
+                   SPAN_EMPTY, false);
+}
+
+/* Has the header section bytes from 0x80? True when it can't be read. */
+static bool header_eight_bit(struct worker *w, struct mail *m)
+{
+    static const unsigned char end[4] = {'\r', '\n', '\r', '\n'};
+    size_t matched = 2; /* a mail may begin with the empty line */
+    struct span piece;
+    for (uint64_t at = 0; at < m->size; at += piece.n) {
+        if (mail_piece(w, m, at, &piece) != 0)
+            return true;
+        for (size_t i = 0; i < piece.n && matched < sizeof end; i++) {
+            if (piece.p[i] >= 0x80)
+                return true;
+            matched = piece.p[i] == end[matched] ? matched + 1 : piece.p[i] == '\r';
+        }
+        if (matched == sizeof end)
+            return false;
+    }
+    return false;
+}
+
+/* Those whose address needs SMTPUTF8 fail; the others need not. */
+static void refuse_addresses(struct client *c)
+{
+    struct delivery *d = c->delivery;
+    struct mail *m = d->mail;
+    if (smtp_offered(&c->smtp.offer, SMTP_EXTENSION_SMTPUTF8))
+        return;
+    for (uint32_t i = 0; i < m->recipient_count; i++) {
+        struct recipient *r = &m->recipients[i];
+        if (r->delivery == d && smtp_address_needs_utf8(mail_span(m, r->address)))
+            note_lack(c, r, SMTP_LACK_UTF8_ADDRESS);
+    }
+}
+
+/* Can this server be given the mail, as it is or in a form that it takes? Else the recipients'
+ * outcome says what is missing. */
+static bool suits(struct worker *w, struct client *c)
+{
+    struct delivery *d = c->delivery;
+    struct mail *m = d->mail;
+    refuse_addresses(c);
+    describe(c);
+    if (c->batch == 0)
+        return false;
+    struct smtp_envelope *e = &c->envelope;
+    enum smtp_lack lack = smtp_client_lack(&c->smtp, e);
+    if (lack == SMTP_LACK_UTF8_HEADER && !header_eight_bit(w, m)) { /* asked for without need */
+        e->utf8 = false;
+        lack = smtp_client_lack(&c->smtp, e);
+    }
+    if (lack == SMTP_LACK_8BITMIME) {
+        e->body = SMTP_BODY_7BIT;
+        lack = smtp_client_lack(&c->smtp, e);
+    }
+    c->body = (uint8_t)e->body;
+    for (uint32_t i = 0; lack != SMTP_LACK_NOTHING && i < m->recipient_count; i++)
+        if (m->recipients[i].delivery == d && m->recipients[i].outcome == OUTCOME_NONE)
+            note_lack(c, &m->recipients[i], lack);
+    return lack == SMTP_LACK_NOTHING;
+}
+
 bool attempt_begin(struct worker *w, struct client *c, struct delivery *d)
 {
     struct mail *m = d->mail;
@@ -80,15 +209,15 @@ bool attempt_begin(struct worker *w, struct client *c, struct delivery *d)
     d->state = DELIVERY_ACTIVE;
     d->began = w->now;
     int error = m->body_missing ? -EBADMSG : mail_load(w, m);
-    if (error == 0 && c->smtp.max_size > 0 && m->size > c->smtp.max_size) {
-        note_all(d, OUTCOME_FAILED, "5.3.4", "the mail is larger than the next hop takes");
-        queue_attempted(w, d, SPAN_EMPTY);
-        return false;
-    }
     if (error == 0) {
         c->delivery = d;
-        attempt_transaction(w, c);
-        return true;
+        if (suits(w, c)) {
+            begin(c);
+            return true;
+        }
+        c->delivery = NULL;
+        queue_attempted(w, d, SPAN_EMPTY);
+        return false;
     }
     if (error == -EBADMSG) {
         mail_log(m, LOG_ERROR, "stored mail damaged");
@@ -116,7 +245,7 @@ bool attempt_continues(const struct client *c)
 /* One piece of the content into the stream. False when there is no memory for it. */
 static bool send_piece(struct worker *w, struct client *c, struct span piece)
 {
-    if (!(c->delivery->mail->flags & MAIL_DOT_LINES))
+    if (c->smtp.chunk || !(c->delivery->mail->flags & MAIL_DOT_LINES))
         return stream_write(w, c->stream, piece);
     while (piece.n > 0) {
         struct smtp_out out = {.p = w->stuffed, .capacity = sizeof w->stuffed};
@@ -125,6 +254,21 @@ static bool send_piece(struct worker *w, struct client *c, struct span piece)
             return false;
     }
     return true;
+}
+
+/* A damaged mail is found out before its last bytes go: nothing of it counts then. */
+static bool sound(struct client *c, struct span piece)
+{
+    struct mail *m = c->delivery->mail;
+    if (!(m->flags & MAIL_LARGE))
+        return true;
+    c->crc = spool_crc(c->crc, piece);
+    if (c->offset + piece.n < m->size || c->crc == m->body_crc)
+        return true;
+    mail_log(m, LOG_ERROR, "stored mail damaged");
+    log_end();
+    note_all(c->delivery, OUTCOME_FAILED, "5.3.0", "the stored mail is damaged");
+    return false;
 }
 
 /* Pieces are cut to half of the room, as stuffing can double them. */
@@ -139,13 +283,21 @@ static bool send_pieces(struct worker *w, struct client *c)
         if (mail_piece(w, m, c->offset, &piece) != 0)
             return false;
         piece = span_head(piece, room);
-        if (m->flags & MAIL_LARGE)
-            c->crc = spool_crc(c->crc, piece);
-        if (!send_piece(w, c, piece))
+        if (!sound(c, piece) || !send_piece(w, c, piece))
             return false;
+        c->last[0] = piece.n > 1 ? piece.p[piece.n - 2] : c->last[1];
+        c->last[1] = piece.p[piece.n - 1];
         c->offset += piece.n;
     }
     return true;
+}
+
+/* What comes behind the content: a chunk ends by its length, DATA by a dot on a line of its own. */
+static struct span end_of_body(const struct client *c)
+{
+    if (c->smtp.chunk)
+        return SPAN_EMPTY;
+    return c->last[0] == '\r' && c->last[1] == '\n' ? SPAN_LIT(".\r\n") : SPAN_LIT("\r\n.\r\n");
 }
 
 bool attempt_body(struct worker *w, struct client *c)
@@ -158,15 +310,7 @@ bool attempt_body(struct worker *w, struct client *c)
         stream_flush(w, c->stream);
         return true;
     }
-    if ((m->flags & MAIL_LARGE) && c->crc != m->body_crc) {
-        mail_log(m, LOG_ERROR, "stored mail damaged");
-        log_end();
-        note_all(c->delivery, OUTCOME_FAILED, "5.3.0", "the stored mail is damaged");
-        return false; /* without the final dot: nothing of it counts */
-    }
-    bool stuffed = m->flags & MAIL_DOT_LINES;
-    struct span end = stuffed ? smtp_stuff_end(&c->stuffer) : SPAN_LIT(".\r\n");
-    if (!stream_write(w, c->stream, end))
+    if (!stream_write(w, c->stream, end_of_body(c)))
         return false;
     smtp_client_body_sent(&c->smtp);
     c->sending = false;
@@ -203,11 +347,27 @@ static void note_refused(struct client *c, uint32_t index)
                    status, span_str(reply), span_str(c->relay), true);
 }
 
+/* The server takes no more recipients in this transaction (RFC 5321 4.5.3.1.10): those it has
+ * refused for that come in the next one. */
+static bool too_many(const struct client *c)
+{
+    const struct smtp_reply *r = &c->smtp.reply;
+    return c->smtp.verdict == SMTP_VERDICT_TEMPORARY && c->smtp.accepted > 0 &&
+           (r->code == 452 || r->code == 552) &&
+           (r->enhanced.class == 0 || (r->enhanced.subject == 5 && r->enhanced.detail == 3));
+}
+
 void attempt_recipient(struct client *c)
 {
     BUG_ON(c->smtp.recipient >= c->batch);
-    if (c->smtp.verdict != SMTP_VERDICT_OK)
-        note_refused(c, c->indexes[c->smtp.recipient]);
+    if (c->smtp.verdict == SMTP_VERDICT_OK)
+        return;
+    if (too_many(c)) {
+        c->postponed[c->smtp.recipient] = true;
+        c->recipient_max = c->smtp.accepted;
+        return;
+    }
+    note_refused(c, c->indexes[c->smtp.recipient]);
 }
 
 static void log_tls(const struct client *c)
@@ -248,16 +408,16 @@ static void log_delivered(const struct worker *w, const struct client *c, const 
 void attempt_settled(struct worker *w, struct client *c, bool delivered)
 {
     struct mail *m = c->delivery->mail;
-    c->sending = false;
     for (uint32_t i = 0; i < c->batch; i++) {
         struct recipient *r = &m->recipients[c->indexes[i]];
-        if (r->outcome != OUTCOME_NONE)
+        if (r->outcome != OUTCOME_NONE || c->postponed[i])
             continue;
         if (!delivered) {
             note_refused(c, c->indexes[i]);
             continue;
         }
         r->outcome = OUTCOME_DELIVERED;
+        r->dsn_passed = smtp_offered(&c->smtp.offer, SMTP_EXTENSION_DSN);
         counter_add(w->counters, COUNTER_deliveries_ok, 1);
         log_delivered(w, c, r);
     }

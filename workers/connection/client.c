@@ -129,6 +129,7 @@ bool client_open(struct worker *w, struct destination *d)
     c->destination = d;
     c->route = d->route_index;
     c->candidate = *candidate;
+    c->recipient_max = LIMIT_CLIENT_RECIPIENTS;
     name_relay(c);
     c->stream = stream_connect(w, &candidate->address, &client_owner, c);
     if (!c->stream) {
@@ -148,6 +149,7 @@ bool client_open(struct worker *w, struct destination *d)
         .tls = require               ? SMTP_TLS_REQUIRE
                : candidate->in_clear ? SMTP_TLS_NONE
                                      : SMTP_TLS_OPPORTUNISTIC,
+        .no_chunking = candidate->no_chunking,
     };
     c->starting = true;
     d->starting++;
@@ -226,7 +228,7 @@ static void client_secured(struct worker *w, struct stream *stream, bool ok)
     }
     BUG_ON(stream->tls->must_verify && !stream->tls->verdict.verified);
     counter_add(w->counters, COUNTER_sessions_tls_out, 1);
-    smtp_client_tls_established(&c->smtp);
+    smtp_client_tls_established(&c->smtp, stream->tls->must_verify);
     client_run(w, c, &nothing);
 }
 
@@ -271,15 +273,16 @@ static bool take_next(struct worker *w, struct client *c)
 static enum step on_ready(struct worker *w, struct client *c)
 {
     struct delivery *d = c->delivery;
-    if (d && attempt_continues(c)) { /* more recipients than one transaction takes */
+    bool exhausted = smtp_client_exhausted(&c->smtp);
+    if (d && !exhausted && attempt_continues(c)) { /* more recipients than one transaction takes */
         attempt_transaction(w, c);
         return STEP_ON;
     }
     if (d) {
         c->delivery = NULL;
-        queue_attempted(w, d, SPAN_LIT("not attempted"));
+        queue_attempted(w, d, SPAN_LIT("the next hop takes no more mails over one connection"));
     }
-    bool used_up = c->smtp.mails >= LIMIT_CONNECTION_MAILS ||
+    bool used_up = exhausted || c->smtp.mails >= LIMIT_CONNECTION_MAILS ||
                    c->generation != w->generations.current || w->draining;
     started(c);
     if (used_up) {
@@ -300,6 +303,15 @@ static enum step on_refused(struct worker *w, struct client *c, const char *what
     (void)snprintf(why, sizeof why, "%s: %u %.*s", what, c->smtp.reply.code, (int)text.n, text.p);
     client_broke(w, c, why);
     return STEP_GONE;
+}
+
+/* The host's offer of CHUNKING was none: its next connection goes without. */
+static void distrust_chunking(struct client *c)
+{
+    struct candidate *own = own_candidate(c);
+    if (own)
+        own->no_chunking = true;
+    log_line(LOG_NOTICE, "chunking failed", "%s: offers CHUNKING and does not know BDAT", c->relay);
 }
 
 static enum step client_step(struct worker *w, struct client *c, struct span *in,
@@ -326,15 +338,18 @@ static enum step client_step(struct worker *w, struct client *c, struct span *in
         attempt_recipient(c);
         return STEP_ON;
     case SMTP_CL_SEND_BODY:
-        c->responded = true;
+        c->responded = c->responded || c->smtp.accepted > 0;
         if (!client_send(w, c, out) || !attempt_body(w, c)) {
             client_broke(w, c, "the stored mail can't be read");
             return STEP_GONE;
         }
+        *out = commands(w, c);
         return STEP_ON;
     case SMTP_CL_DELIVERED:
     case SMTP_CL_FAILED:
         c->responded = true;
+        if (c->smtp.chunk_unknown)
+            distrust_chunking(c);
         attempt_settled(w, c, event == SMTP_CL_DELIVERED);
         return STEP_ON;
     case SMTP_CL_REFUSED:

@@ -27,11 +27,15 @@ struct client {
     struct smtp_client smtp;
     struct smtp_client_config config;
     struct smtp_envelope envelope;
-    uint32_t batch; /* recipients of the transaction under way */
-    struct span recipients[LIMIT_CLIENT_RECIPIENTS];
+    uint8_t body;           /* enum smtp_body: of the delivery, as it goes to this server */
+    uint32_t recipient_max; /* of a transaction; less when the server has taken less */
+    uint32_t batch;         /* recipients of the transaction under way */
+    struct smtp_recipient recipients[LIMIT_CLIENT_RECIPIENTS];
     uint32_t indexes[LIMIT_CLIENT_RECIPIENTS]; /* of the mail's recipients */
+    bool postponed[LIMIT_CLIENT_RECIPIENTS];   /* to the next transaction */
     const char *text;                          /* the mail's, that the envelope points into */
     uint64_t offset;                           /* of the body, sent so far */
+    unsigned char last[2];                     /* its last bytes */
     uint32_t crc;
     struct smtp_stuffer stuffer;
     struct candidate candidate;

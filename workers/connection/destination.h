@@ -20,6 +20,7 @@ struct candidate {
     char host[LIMIT_DOMAIN + 1]; /* the name that the certificate must show; or the literal */
     uint64_t bad_until;          /* microseconds, monotonic */
     bool in_clear;               /* its TLS failed, and the route does not demand it */
+    bool no_chunking;            /* offers CHUNKING and does not know BDAT */
 };
 
 enum destination_state { DESTINATION_UNKNOWN, DESTINATION_ASKING, DESTINATION_KNOWN };

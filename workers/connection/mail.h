@@ -40,6 +40,8 @@ struct recipient {
     uint8_t notices;           /* of delay, that the sender has got */
     bool undecided;            /* the rules need the headers */
     bool remote;               /* reply is the next hop's */
+    bool dsn_passed;           /* delivered, and the next hop offers DSN: it got notify and orcpt,
+                                  and it is its turn to report success (RFC 3461 6.2.1) */
     int64_t expires;           /* seconds since 1970; 0: as the mail */
     char status[12];           /* enhanced status of a failure */
 };
