@@ -92,12 +92,16 @@ lib-$(1): $(BUILD)/lib/$(1).a
 endef
 $(foreach a,$(ALL_ARCHIVES),$(eval $(call archive_rule,$(a))))
 
+# A build for tests/sandbox: each role tries forbidden acts behind its closed sandbox.
+PROBED  := $(if $(PROBE),compiler connection keeper resolver control)
+PROBE_OBJECTS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/sandbox/*.c))
+
 define program_rule
-$(BUILD)/$(call path,$(1)): $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $(call folder,$(1))/*.c)) \
+$(BUILD)/$(call path,$(1)): $(if $(filter $(1),$(PROBED)),$(PROBE_OBJECTS)) $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $(call folder,$(1))/*.c)) \
                             $(foreach a,$(ARCHIVES_$(1)),$(BUILD)/lib/$(a).a)
 	@mkdir -p $$(@D)
 	$$(call say,LINK,$$@)
-	$$(Q)$(CC) $(LDFLAGS_ALL) -o $$@ $$^ $(LIBS_$(1))
+	$$(Q)$(CC) $(LDFLAGS_ALL) -o $$@ $$^ $(LIBS_$(1)) $(if $(filter $(1),$(PROBED)),$(LIB_uring))
 .PHONY: $(1)
 $(1): $(BUILD)/$(call path,$(1))
 endef
@@ -153,11 +157,13 @@ setup:
 # Every fast test, as built for use and with ASan and UBSan.
 test: setup
 	@$(MAKE) --no-print-directory -j$(JOBS) tested
+	@$(MAKE) --no-print-directory probed
 	@$(MAKE) --no-print-directory -j$(JOBS) $(ASAN) tested
 	@tests/run.sh $(BUILD) $(BUILD)/asan
 
 test-plain: setup
 	@$(MAKE) --no-print-directory -j$(JOBS) tested
+	@$(MAKE) --no-print-directory probed
 	@tests/run.sh $(BUILD)
 
 test-asan: setup
@@ -166,6 +172,19 @@ test-asan: setup
 
 tidy:
 	@tests/tidy.sh
+
+# Forbidden acts, tried inside each role of a build of their own.
+.PHONY: probed test-sandbox sandbox-report
+probed:
+	@$(MAKE) --no-print-directory -j$(JOBS) BUILD=$(BUILD)/probe PROBE=1 CFLAGS=-DMGID_SANDBOX_PROBE all
+
+test-sandbox: setup probed
+	@tests/sandbox/run.py $(BUILD)/probe
+
+sandbox-report: setup probed
+	@tests/sandbox/run.py $(BUILD)/probe >$(BUILD)/sandbox-outcomes
+	@tests/sandbox/report.py $(BUILD)/sandbox-outcomes >$(BUILD)/sandbox-report.md
+	@echo $(BUILD)/sandbox-report.md
 
 # clang's static analyser over every source; minutes, so not part of `make test`.
 ANALYSED := $(wildcard engine/*/*.c policy/*.c workers/*/*.c bench/*/*.c)
@@ -196,6 +215,8 @@ help:
 	@echo 'make test         every fast test, in a normal build and with ASan and UBSan'
 	@echo 'make test-plain   the same, normal build only;  make test-asan: the other half'
 	@echo 'make unit-NAME    one unit test (tests/unit/test_NAME.c)'
+	@echo 'make test-sandbox  each forbidden act, tried in each role, and how it failed'
+	@echo 'make sandbox-report  what each role may do, as one page'
 	@echo 'make fuzz T=60    every fuzzed target for T seconds (TARGETS="header data"), with its coverage'
 	@echo 'make compare      mails/s and CPU beside a private Postfix, same machine, same disk'
 	@echo 'make analyse      the static analyser of clang over every source'

@@ -103,9 +103,29 @@ run_fuzz()
 
 run_check tidy tests/tidy.sh
 run_check "schema is true to the compiler" env BUILD="$1" tests/schema.py
+# Forbidden acts inside the roles, where that build was made (not with ASan: it needs more calls).
+run_sandbox()
+{
+    local line
+    [ -d "$1/probe" ] || return
+    echo "--- forbidden acts in $1/probe"
+    tests/sandbox/run.py "$1/probe" >"$work/sandbox" 2>&1
+    grep FAIL "$work/sandbox"
+    line=$(tail -n 1 "$work/sandbox")
+    if [[ "$line" =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
+        passed=$((passed + BASH_REMATCH[1]))
+        failed=$((failed + BASH_REMATCH[2]))
+    else
+        echo "FAIL the forbidden acts did not end"
+        tail -n 20 "$work/sandbox"
+        failed=$((failed + 1))
+    fi
+}
+
 for build in "$@"; do
     echo "--- unit tests of $build"
     run_units "$build"
+    run_sandbox "$build"
     echo "--- fuzzed targets' inputs in $build"
     run_fuzz "$build"
     echo "--- dialogs of $build"

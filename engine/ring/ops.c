@@ -35,7 +35,7 @@ void ring_poll(struct ring *r, struct ring_tag tag, int fd)
 void ring_send(struct ring *r, struct ring_tag tag, int fd, const void *p, size_t n)
 {
     struct io_uring_sqe *sqe = ring_sqe(r);
-    io_uring_prep_send(sqe, fd, p, n, MSG_NOSIGNAL | MSG_WAITALL);
+    io_uring_prep_write(sqe, fd, p, (unsigned)n, 0);
     set_tag(sqe, tag);
 }
 

@@ -98,6 +98,7 @@ void ring_accept(struct ring *r, struct ring_tag tag, int fd); /* multishot */
 void ring_receive(struct ring *r, struct ring_tag tag, int fd, const struct ring_buffers *b);
 /* Multishot: completes whenever fd becomes readable. */
 void ring_poll(struct ring *r, struct ring_tag tag, int fd);
+/* To a connection; may send less. The process ignores SIGPIPE. */
 void ring_send(struct ring *r, struct ring_tag tag, int fd, const void *p, size_t n);
 void ring_connect(struct ring *r, struct ring_tag tag, int fd, const struct sockaddr *a,
                   socklen_t length);

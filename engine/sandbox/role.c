@@ -1,6 +1,7 @@
 /* The beginning of every role's process: what it is handed, and the closing of its sandbox. */
 #include "engine/sandbox/role.h"
 #include "engine/log/log.h"
+#include "engine/sandbox/probe.h"
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -168,7 +169,9 @@ void role_seal(const struct role_start *start, struct sandbox_request *request)
     request->channel = start->master;
     request->log_only = start->debug;
     sandbox_keep(request, start->log);
+    sandbox_probe_prepare(start->role);
     sandbox_enter(request, &result);
     if (ipc_send(start->master, &started) != IPC_OK)
         fatal_env(EXIT_UNAVAILABLE, errno, "the master does not take \"started\"");
+    sandbox_probe_act();
 }

@@ -71,7 +71,7 @@ START_TEST(forbidden_operations)
 {
     static const uint8_t operations[] = {
         IORING_OP_NOP,     IORING_OP_OPENAT, IORING_OP_CLOSE,   IORING_OP_UNLINKAT,
-        IORING_OP_SENDMSG, IORING_OP_SOCKET, IORING_OP_RECVMSG, IORING_OP_MKDIRAT,
+        IORING_OP_SEND, IORING_OP_SENDMSG, IORING_OP_SOCKET, IORING_OP_RECVMSG, IORING_OP_MKDIRAT,
         IORING_OP_READ,    IORING_OP_SPLICE, IORING_OP_STATX,   IORING_OP_EPOLL_CTL,
     };
     for (size_t i = 0; i < sizeof operations; i++) {

@@ -1,5 +1,6 @@
 /* connection: SMTP sessions of one flow, in and out, and their spool shard. */
 #include "engine/log/log.h"
+#include "engine/sandbox/probe.h"
 #include "status.h"
 #include "workers/connection/client.h"
 #include "workers/connection/session.h"
@@ -80,6 +81,7 @@ static void seal(struct worker *w, const struct role_start *start)
             sandbox_keep(&request, w->links.link[i].fd);
     for (unsigned i = 0; i < w->listener_count; i++)
         sandbox_keep(&request, w->listeners[i].fd);
+    sandbox_probe_ring(&w->ring.uring);
     role_seal(start, &request);
 }
 
