@@ -148,6 +148,9 @@
 #define LIMIT_TRUST_COUNT 2000       /* certificates of a trust store */
 #define LIMIT_VERDICTS 64            /* on peers, remembered for each generation … */
 #define LIMIT_VERDICT_SECONDS 60     /* … for so long */
+#define LIMIT_TICKET_SECONDS 7200    /* that a session may be resumed, and its verdict be trusted */
+#define LIMIT_TICKET_ROTATION 3600   /* seconds that a key seals tickets */
+#define LIMIT_TLS_SESSIONS 512       /* of servers, kept by a worker to be resumed */
 
 /* ---- SMTP (engine/smtp) ----------------------------------------------------------------- */
 #define LIMIT_SMTP_COMMAND 2048      /* a command line with CRLF: RFC 5321 says 512, extensions add */

@@ -15,6 +15,7 @@
 #include "roles.h"
 #include "span.h"
 #include "status.h"
+#include "tls_ticket.h"
 #include <sys/types.h>
 
 /* ---- writing and reading of fields ------------------------------------------------------ */

@@ -27,7 +27,7 @@ const char *tls_result_name(enum tls_result result)
 
 /* ---- start and end ---- */
 
-static bool start(struct tls_connection *conn, const struct tls_context *context)
+static bool start(struct tls_connection *conn, struct tls_context *context)
 {
     BUG_ON(context == NULL);
     *conn = (struct tls_connection){
@@ -46,11 +46,14 @@ static bool start(struct tls_connection *conn, const struct tls_context *context
     }
     SSL_set_bio(ssl, bio, bio);
     SSL_set_shed_handshake_config(ssl, 1);
+    tls_tickets_allowed(ssl, context);
     conn->ssl = ssl;
+    conn->context = context;
+    context->references++;
     return true;
 }
 
-bool tls_start_server(struct tls_connection *conn, const struct tls_context *context)
+bool tls_start_server(struct tls_connection *conn, struct tls_context *context)
 {
     if (!start(conn, context))
         return false;
@@ -76,8 +79,7 @@ static bool sni_sendable(const char *name)
     return !numeric;
 }
 
-bool tls_start_client(struct tls_connection *conn, const struct tls_context *context,
-                      const char *sni)
+bool tls_start_client(struct tls_connection *conn, struct tls_context *context, const char *sni)
 {
     if (!start(conn, context))
         return false;
@@ -93,7 +95,10 @@ bool tls_start_client(struct tls_connection *conn, const struct tls_context *con
 void tls_wipe(struct tls_connection *conn)
 {
     SSL_free(conn->ssl);
+    if (conn->context != NULL)
+        tls_context_drop(conn->context);
     OPENSSL_free(conn->pending);
+    OPENSSL_free(conn->note);
     OPENSSL_cleanse(conn, sizeof *conn);
 }
 
@@ -234,8 +239,13 @@ struct tls_description tls_describe(const struct tls_connection *conn)
     const char *group = SSL_get_curve_name(SSL_get_curve_id(conn->ssl));
     if (group != NULL)
         d.group = group;
-    d.asked = conn->asked;
-    d.presented = conn->client ? conn->asked && conn->has_chain : conn->verify_state != ANSWER_NONE;
+    d.resumed = tls_resumed(conn);
+    d.asked = conn->client && d.resumed ? conn->asked_before : conn->asked;
+    if (conn->client)
+        d.presented = d.asked && conn->has_chain;
+    else
+        d.presented = conn->verify_state != ANSWER_NONE ||
+                      (d.resumed && SSL_SESSION_has_peer_sha256(SSL_get_session(conn->ssl)) == 1);
     return d;
 }
 

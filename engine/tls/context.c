@@ -55,6 +55,8 @@ static bool settings(SSL_CTX *ssl)
     SSL_CTX_set_max_cert_list(ssl, LIMIT_CHAIN);
     SSL_CTX_set_retain_only_sha256_of_client_certs(ssl, 1);
     SSL_CTX_set_info_callback(ssl, tls_on_info);
+    SSL_CTX_set_timeout(ssl, LIMIT_TICKET_SECONDS);
+    SSL_CTX_set_session_psk_dhe_timeout(ssl, LIMIT_TICKET_SECONDS);
     return SSL_CTX_set_min_proto_version(ssl, TLS1_2_VERSION) == 1 &&
            SSL_CTX_set_max_proto_version(ssl, TLS1_3_VERSION) == 1 &&
            SSL_CTX_set_strict_cipher_list(ssl, ciphers_of_tls12) == 1 &&
@@ -104,6 +106,7 @@ static struct tls_context *context_new(bool client, struct span chain, char *err
     context->ssl = ssl;
     context->client = client;
     context->has_chain = chain.n > 0;
+    context->references = 1;
     if ((chain.n > 0 || !client) && !use_chain(ssl, chain, error))
         goto fail;
     return context;
@@ -124,6 +127,13 @@ struct tls_context *tls_context_server(struct span chain, enum tls_ask ask, char
     if (ask == TLS_ASK_REQUIRE)
         mode |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
     SSL_CTX_set_custom_verify(context->ssl, mode, tls_on_verify);
+    /* A session that was made when no certificate was asked for is not resumed where one is. */
+    const uint8_t scope[] = {'m', 'g', 'i', 'd', (uint8_t)ask};
+    if (SSL_CTX_set_session_id_context(context->ssl, scope, sizeof scope) != 1) {
+        say(error, "no TLS context");
+        tls_context_free(context);
+        return NULL;
+    }
     return context;
 }
 
@@ -137,10 +147,16 @@ struct tls_context *tls_context_client(struct span chain, char *error)
     return context;
 }
 
-void tls_context_free(struct tls_context *context)
+void tls_context_drop(struct tls_context *context)
 {
-    if (context == NULL)
+    if (--context->references > 0)
         return;
     SSL_CTX_free(context->ssl);
     free(context);
+}
+
+void tls_context_free(struct tls_context *context)
+{
+    if (context != NULL)
+        tls_context_drop(context);
 }

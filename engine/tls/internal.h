@@ -10,7 +10,17 @@ struct tls_context {
     enum tls_ask ask;
     bool client;
     bool has_chain;
+    struct tls_tickets tickets; /* server; keys NULL: none */
+    tls_keep_function *keep;    /* client; NULL: nothing is resumed */
+    void *keep_owner;
+    unsigned references; /* its owner's, and one of each connection */
 };
+
+/* Drops a reference; the last one frees. */
+void tls_context_drop(struct tls_context *context);
+
+/* Clears the library's "no tickets" where the context has what it takes. */
+void tls_tickets_allowed(SSL *ssl, const struct tls_context *context);
 
 /* Of an answer that the handshake stops for. */
 enum tls_answer { ANSWER_NONE, ANSWER_WANTED, ANSWER_GOOD, ANSWER_BAD };

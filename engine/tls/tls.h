@@ -18,7 +18,8 @@
  *     keep span_from(received, received.n - tls_unread(c))   when not all of it was taken
  *
  * TLS 1.2: ECDHE with AES-GCM or ChaCha20-Poly1305 only. Groups X25519, P-256, P-384. No SHA-1,
- * no renegotiation, no compression, no tickets, no session cache, no early data.
+ * no renegotiation, no compression, no early data. Sessions are resumed only where the owner
+ * says so, see below.
  *
  * One thread. Memory comes from malloc; a connection after its handshake costs what
  * TLS_IDLE_BYTES says, and at most one incomplete record (17 KiB) more while one is under way.
@@ -29,9 +30,12 @@
 #include "keeper_status.h"
 #include "limits.h"
 #include "span.h"
+#include "tls_ticket.h"
 
 struct msg_writer;
+struct ssl_session_st;
 struct ssl_st;
+struct tls_connection;
 struct tls_context;
 
 enum tls_result {
@@ -70,11 +74,38 @@ struct tls_context *tls_context_client(struct span chain, char *error);
 /* Connections that were started from it live on. NULL is allowed. */
 void tls_context_free(struct tls_context *context);
 
+/* ---- resumption (RFC 8446 4.6.1, RFC 5077) ---------------------------------------------- */
+
+enum { TLS_NOTE_MAX = 1024 };
+
+/* A server's tickets. `keys` is borrowed and read at every handshake: change it in place. A ticket
+ * carries the note that tls_set_note gave to its connection; `usable` says whether one with that
+ * note (not empty) may still be resumed, else there is a full handshake. */
+struct tls_tickets {
+    const struct tls_ticket_keys *keys;
+    bool (*usable)(void *owner, struct span note);
+    void *owner;
+};
+
+/* Before the first connection of the context. */
+void tls_context_resume(struct tls_context *context, const struct tls_tickets *tickets);
+
+/* A client's sessions: called (from a handshake or a read) with one that can be resumed. True: the
+ * session is now the callee's, to be freed by tls_session_free. */
+typedef bool tls_keep_function(void *owner, struct tls_connection *conn,
+                               struct ssl_session_st *session);
+void tls_context_keep(struct tls_context *context, tls_keep_function *keep, void *owner);
+
+/* RFC 8446 C.4: a TLS 1.3 ticket is offered once. */
+bool tls_session_single_use(const struct ssl_session_st *session);
+void tls_session_free(struct ssl_session_st *session);
+
 /* ---- a connection ----------------------------------------------------------------------- */
 
 /* The caller's memory; must not move between start and wipe. The fields are this module's. */
 struct tls_connection {
-    struct ssl_st *ssl; /* NULL: not started */
+    struct ssl_st *ssl;          /* NULL: not started */
+    struct tls_context *context; /* one reference */
     struct span input;
     unsigned char *output;
     size_t output_n;
@@ -82,6 +113,9 @@ struct tls_connection {
     unsigned char *pending; /* the payload to be signed, then the signature */
     size_t pending_n;
     size_t retry_n; /* bytes of a tls_write that is to be repeated */
+    unsigned char *note;
+    uint16_t note_n;
+    bool note_opened; /* it came in a ticket */
     uint16_t algorithm;
     uint8_t sign_state;
     uint8_t verify_state;
@@ -89,17 +123,32 @@ struct tls_connection {
     bool client;
     bool has_chain;
     bool asked;
+    bool asked_before; /* in the session that is offered */
     bool failed;
     char error[120];
 };
 
 /* conn is taken as uninitialised memory. False when there is no memory (conn then is as after
  * tls_wipe). The server's certificate request follows the context. */
-bool tls_start_server(struct tls_connection *conn, const struct tls_context *context);
+bool tls_start_server(struct tls_connection *conn, struct tls_context *context);
 
 /* `sni` is the name to ask for; NULL, an address or a name that is no host name sends none. */
-bool tls_start_client(struct tls_connection *conn, const struct tls_context *context,
-                      const char *sni);
+bool tls_start_client(struct tls_connection *conn, struct tls_context *context, const char *sni);
+
+/* Offers to resume a session (not taken over) before the first tls_handshake. `asked`: the server
+ * had asked for our certificate then. The peer is not verified again: whoever offers answers for
+ * the verdict. False: not resumable. */
+bool tls_offer(struct tls_connection *conn, struct ssl_session_st *session, bool asked);
+
+/* Server: what this connection's tickets are to carry, at most TLS_NOTE_MAX bytes, copied. Called
+ * between TLS_WANT_VERIFY and the handshake that follows. */
+void tls_set_note(struct tls_connection *conn, struct span note);
+
+/* After TLS_DONE of the handshake: was a session resumed? */
+bool tls_resumed(const struct tls_connection *conn);
+
+/* The connection's note, set or (resumed) brought by the ticket; empty when there is none. */
+struct span tls_note(const struct tls_connection *conn);
 
 /* Frees what the connection holds and wipes it. May be called twice. */
 void tls_wipe(struct tls_connection *conn);
@@ -185,6 +234,7 @@ struct tls_description {
     const char *group;   /* "X25519" */
     bool asked;          /* a client certificate was asked for: by us, or by the server */
     bool presented;      /* and the client gave one; both: mutual */
+    bool resumed;        /* what is said of certificates was so at the full handshake */
 };
 struct tls_description tls_describe(const struct tls_connection *conn);
 

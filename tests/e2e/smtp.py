@@ -43,12 +43,10 @@ class Session:
         self.send(text.encode("latin-1") + b"\r\n")
         return self.reply()[0]
 
-    def starttls(self, version=None, identity=None):
-        """STARTTLS without verification; `version` is the only one offered, `identity` the path of
+    @staticmethod
+    def context(version=None, identity=None):
+        """A context without verification; `version` is the only one offered, `identity` the path of
         a client certificate and key without .pem and .key."""
-        code = self.command("STARTTLS")
-        if code != 220:
-            return code
         context = ssl.create_default_context()
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -56,7 +54,14 @@ class Session:
             context.minimum_version = context.maximum_version = version
         if identity:
             context.load_cert_chain(identity + ".pem", identity + ".key")
-        self.socket = context.wrap_socket(self.socket)
+        return context
+
+    def starttls(self, version=None, identity=None, context=None, session=None, name=None):
+        """STARTTLS by a context of its own or the one given, which a session belongs to."""
+        code = self.command("STARTTLS")
+        if code == 220:
+            context = context or self.context(version, identity)
+            self.socket = context.wrap_socket(self.socket, session=session, server_hostname=name)
         return code
 
     def mail(self, sender, recipients, text):

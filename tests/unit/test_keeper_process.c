@@ -111,9 +111,37 @@ static void hear(int fd, enum role to)
     ck_assert_int_eq(ipc_receive(fd, ROLE_KEEPER, to, packet, &got), IPC_OK);
 }
 
+/* The keys that a worker was sent last. */
+static struct {
+    unsigned count;
+    unsigned times;
+    unsigned char first[TLS_TICKET_KEY];
+} tickets[WORKERS];
+
+static void take_tickets(unsigned worker)
+{
+    struct span keys = got.ticket_keys.keys;
+    ck_assert(keys.n > 0 && keys.n % TLS_TICKET_KEY == 0);
+    tickets[worker].count = (unsigned)(keys.n / TLS_TICKET_KEY);
+    tickets[worker].times++;
+    memcpy(tickets[worker].first, keys.p, TLS_TICKET_KEY);
+}
+
+/* Ticket keys come unasked, in between. */
+static void hear_worker(unsigned worker)
+{
+    for (;;) {
+        hear(self.workers[worker], ROLE_CONNECTION);
+        if (got.kind != MSG_ticket_keys)
+            return;
+        take_tickets(worker);
+    }
+}
+
 static void start(void)
 {
     int pair[2];
+    memset(tickets, 0, sizeof tickets);
     memset(&self, 0, sizeof self);
     root = cert_make(&(struct cert_spec){.cn = "Root", .authority = true}, NULL);
     server = cert_make(&(struct cert_spec){.cn = "mx1"}, &root);
@@ -180,17 +208,24 @@ static enum keeper_status ask_chain(unsigned worker, uint32_t generation, uint16
     static uint64_t id = 1000;
     struct ipc_message m = chain_request(++id, generation, identity);
     ck_assert_int_eq(ipc_send(self.workers[worker], &m), IPC_OK);
-    hear(self.workers[worker], ROLE_CONNECTION);
+    hear_worker(worker);
     ck_assert_int_eq(got.kind, MSG_chain_result);
     ck_assert_uint_eq(got.chain_result.id, id);
+    if (got.chain_result.status == KEEPER_OK)
+        ck_assert_uint_eq(got.chain_result.demands.n, 32);
     return got.chain_result.status;
 }
 
+/* What was sent before the end is still there. */
 static void expect_closed(int fd)
 {
     struct pollfd p = {.fd = fd, .events = POLLIN};
-    ck_assert_int_eq(poll(&p, 1, 5000), 1);
-    ck_assert_int_eq(ipc_receive(fd, ROLE_KEEPER, ROLE_CONNECTION, packet, &got), IPC_CLOSED);
+    enum ipc_status status;
+    do {
+        ck_assert_int_eq(poll(&p, 1, 5000), 1);
+        status = ipc_receive(fd, ROLE_KEEPER, ROLE_CONNECTION, packet, &got);
+    } while (status == IPC_OK && got.kind == MSG_ticket_keys);
+    ck_assert_int_eq(status, IPC_CLOSED);
 }
 
 /* ---- tests ---- */
@@ -218,7 +253,7 @@ START_TEST(signs_and_verifies_when_sealed)
                                              .algorithm = 0x403,
                                              .payload = span_of(payload, sizeof payload)}};
     ck_assert_int_eq(ipc_send(self.workers[0], &m), IPC_OK);
-    hear(self.workers[0], ROLE_CONNECTION);
+    hear_worker(0);
     ck_assert_int_eq(got.kind, MSG_sign_result);
     ck_assert_int_eq(got.sign_result.status, KEEPER_OK);
     static unsigned char chain[8192];
@@ -231,7 +266,7 @@ START_TEST(signs_and_verifies_when_sealed)
                                                 .host = SPAN_EMPTY,
                                                 .chain = span_of(chain, w.n)}};
     ck_assert_int_eq(ipc_send(self.workers[1], &m), IPC_OK);
-    hear(self.workers[1], ROLE_CONNECTION);
+    hear_worker(1);
     ck_assert_int_eq(got.verify_result.status, KEEPER_OK);
     ck_assert_int_eq(got.verify_result.verified, 1);
 }
@@ -248,6 +283,33 @@ START_TEST(bad_message_costs_its_channel_only)
     expect_closed(self.workers[1]);
     tell_worker(1); /* the master starts it anew */
     ck_assert_int_eq(ask_chain(1, FIRST, SERVER_ID), KEEPER_OK);
+}
+END_TEST
+
+/* Each flow has keys of its own; they outlive a reload, and end with a worker that knew them. */
+START_TEST(ticket_keys)
+{
+    static const unsigned char none[TLS_TICKET_KEY];
+    unsigned char before[TLS_TICKET_KEY];
+    for (unsigned i = 0; i < WORKERS; i++) {
+        ck_assert_int_eq(ask_chain(i, FIRST, SERVER_ID), KEEPER_OK);
+        ck_assert_uint_eq(tickets[i].times, 1);
+        ck_assert_uint_eq(tickets[i].count, 1);
+        ck_assert(memcmp(tickets[i].first, none, sizeof none) != 0);
+    }
+    ck_assert(memcmp(tickets[0].first, tickets[1].first, TLS_TICKET_KEY) != 0);
+    tell_generation(FIRST + 1, &client);
+    tell((struct ipc_message){.kind = MSG_generation_check, .generation_check = {FIRST + 1}});
+    hear(self.master, ROLE_MASTER);
+    ck_assert_int_eq(ask_chain(0, FIRST + 1, SERVER_ID), KEEPER_OK);
+    ck_assert_uint_eq(tickets[0].times, 1);
+    memcpy(before, tickets[0].first, sizeof before);
+    tell_worker(0); /* started anew: whatever it was, its keys are void */
+    ck_assert_int_eq(ask_chain(0, FIRST + 1, SERVER_ID), KEEPER_OK);
+    ck_assert_uint_eq(tickets[0].count, 1);
+    ck_assert(memcmp(tickets[0].first, before, sizeof before) != 0);
+    ck_assert_int_eq(ask_chain(1, FIRST + 1, SERVER_ID), KEEPER_OK);
+    ck_assert_uint_eq(tickets[1].times, 1); /* the other flow's are not */
 }
 END_TEST
 
@@ -280,7 +342,7 @@ START_TEST(greedy_worker)
     for (unsigned i = 0; i < 100; i++)
         ck_assert_int_eq(ask_chain(1, FIRST, SERVER_ID), KEEPER_OK);
     for (unsigned i = 0; i < sent; i++) { /* and none of its answers is lost */
-        hear(self.workers[0], ROLE_CONNECTION);
+        hear_worker(0);
         ck_assert_int_eq(got.chain_result.status, KEEPER_OK);
     }
 }
@@ -361,6 +423,7 @@ int main(int argc, char **argv)
     tcase_add_test(t, serves_workers_by_flow);
     tcase_add_test(t, signs_and_verifies_when_sealed);
     tcase_add_test(t, bad_message_costs_its_channel_only);
+    tcase_add_test(t, ticket_keys);
     tcase_add_test(t, restarted_worker_takes_its_place);
     tcase_add_test(t, greedy_worker);
     tcase_add_test(t, reloads);

@@ -64,6 +64,17 @@ void pair_tear_down(void)
     }
 }
 
+void pair_again(void)
+{
+    for (int i = 0; i < BOTH; i++) {
+        tls_wipe(&ends[i].conn);
+        ends[i].in_n = 0;
+        ends[i].signs = ends[i].verdicts = 0;
+    }
+    ck_assert(tls_start_server(&ends[SERVER].conn, ends[SERVER].context));
+    ck_assert(tls_start_client(&ends[CLIENT].conn, ends[CLIENT].context, "im.post.ch"));
+}
+
 static void answer_sign(struct end *end)
 {
     unsigned char signature[LIMIT_SIGNATURE];
@@ -93,6 +104,8 @@ static void answer_verify(struct end *end, const struct end *peer)
         ck_assert(span_eq(span_of(got, w.n), want));
     }
     ck_assert(tls_handshake(&end->conn) == TLS_WANT_VERIFY);
+    if (end == &ends[SERVER])
+        tls_set_note(&end->conn, end->note);
     tls_supply_verdict(&end->conn, !end->refuse);
 }
 

@@ -18,6 +18,7 @@ struct end {
     enum tls_result last;
     bool refuse;       /* the verdict */
     bool no_signature; /* the keeper says no */
+    struct span note;  /* the server's, set with the verdict */
     unsigned signs, verdicts;
     unsigned char in[65536]; /* on its way to this end */
     size_t in_n;
@@ -41,6 +42,9 @@ struct setting mutual_of(uint16_t version);
 
 void pair_set_up(const struct setting *s);
 void pair_tear_down(void);
+
+/* New connections of the same contexts; nothing is on its way. */
+void pair_again(void);
 
 /* Handshakes as far as it goes; the outcome is in ends[].last. */
 void pair_shake(void);

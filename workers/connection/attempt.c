@@ -384,6 +384,7 @@ static void log_tls(const struct client *c)
                                                                   : tls->verdict.reason);
     log_text("peer", tls->verdict.subject);
     log_bool("mutual", d.asked && d.presented);
+    log_bool("resumed", d.resumed);
 }
 
 static void log_delivered(const struct worker *w, const struct client *c, const struct recipient *r)

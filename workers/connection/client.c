@@ -178,7 +178,7 @@ static void start_tls(struct worker *w, struct client *c)
     struct generation *g = c->generation;
     struct policy_route route = policy_route(&g->policy, c->route);
     bool own = route.identity != POLICY_NONE;
-    const struct tls_context *context = own ? g->clients[route.identity] : g->plain_client;
+    struct tls_context *context = own ? g->clients[route.identity] : g->plain_client;
     if (!context) { /* the flow's rules lead there no more, and so it may not use the key */
         client_broke(w, c, "no rule of the flow names the route any more: no certificate for it");
         return;
@@ -200,6 +200,12 @@ static void handshake_failed(struct worker *w, struct client *c, const char *wha
     const struct stream_tls *tls = c->stream->tls;
     char why[LIMIT_REASON];
     bool unmet = tls->verdict.answered && !tls->verdict.verified;
+    if (tls->offered) { /* it fails to resume: the same host again, from the beginning */
+        resume_forget(w, c->stream);
+        log_line(LOG_NOTICE, "resumption failed", "%s: %s", c->relay, what);
+        client_close(w, c);
+        return;
+    }
     (void)snprintf(why, sizeof why, "TLS: %s", unmet ? tls->verdict.reason : what);
     counter_add(w->counters, COUNTER_tls_handshake_failures_out, 1);
     bool require = c->config.tls == SMTP_TLS_REQUIRE;
@@ -228,6 +234,8 @@ static void client_secured(struct worker *w, struct stream *stream, bool ok)
     }
     BUG_ON(stream->tls->must_verify && !stream->tls->verdict.verified);
     counter_add(w->counters, COUNTER_sessions_tls_out, 1);
+    if (stream->tls->offered)
+        counter_add(w->counters, COUNTER_tls_resumed_out, 1);
     smtp_client_tls_established(&c->smtp, stream->tls->must_verify);
     client_run(w, c, &nothing);
 }

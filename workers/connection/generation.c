@@ -1,6 +1,7 @@
 /* Policies by generation: adding, completing with certificate chains, releasing. */
 #include "workers/connection/generation.h"
 #include "engine/log/log.h"
+#include "keeper_status.h"
 #include "status.h"
 #include "workers/connection/worker.h"
 #include <unistd.h>
@@ -39,46 +40,9 @@ struct generation *generation_find(struct worker *w, uint32_t number)
     return NULL;
 }
 
-/* ---- peers across policies --------------------------------------------------------------- */
-
-static bool same_demand(const struct policy *a, const struct policy_demand *x,
-                        const struct policy *b, const struct policy_demand *y)
+bool generation_same_demands(const struct generation *a, const struct generation *b)
 {
-    if (!span_eq(policy_trust(a, x->trust).file, policy_trust(b, y->trust).file) ||
-        !span_eq(x->organization, y->organization) || x->names.count != y->names.count)
-        return false;
-    for (uint32_t i = 0; i < x->names.count; i++)
-        if (!span_eq(policy_string(a, x->names, i), policy_string(b, y->names, i)))
-            return false;
-    return true;
-}
-
-/* The peer of p that has that name and demand; POLICY_NONE when there is none. */
-static uint32_t same_peer(const struct policy *p, const struct policy *other,
-                          const struct policy_peer *peer)
-{
-    for (uint32_t i = 0; i < policy_count(p, POLICY_PEERS); i++) {
-        struct policy_peer candidate = policy_peer(p, i);
-        if (candidate.needs_tls && span_eq(candidate.name, peer->name))
-            return same_demand(p, &candidate.tls, other, &peer->tls) ? i : POLICY_NONE;
-    }
-    return POLICY_NONE;
-}
-
-bool generation_same_peers(const struct generation *old, const struct generation *new, uint64_t met,
-                           uint64_t *out)
-{
-    *out = 0;
-    for (uint32_t i = 0; i < policy_count(&new->policy, POLICY_PEERS); i++) {
-        struct policy_peer peer = policy_peer(&new->policy, i);
-        if (!peer.needs_tls)
-            continue;
-        uint32_t before = same_peer(&old->policy, &new->policy, &peer);
-        if (before == POLICY_NONE)
-            return false;
-        *out |= (met >> before & 1) << i;
-    }
-    return true;
+    return memcmp(a->demands, b->demands, sizeof a->demands) == 0;
 }
 
 /* A free slot; an image that never became ready gives way to a newer one. */
@@ -162,6 +126,7 @@ bool generation_add(struct worker *w, int fd, uint32_t number)
         return true;
     }
     g->used = true;
+    g->worker = w;
     g->number = number;
     g->settings = policy_settings(&g->policy);
     g->flow_settings = policy_flow(&g->policy, g->flow);
@@ -172,6 +137,7 @@ bool generation_add(struct worker *w, int fd, uint32_t number)
         free_generation(g);
         return false;
     }
+    resume_client(w, g->plain_client);
     return true;
 }
 
@@ -207,24 +173,27 @@ static bool make_contexts(struct generation *g, uint32_t identity, struct span c
         g->server = tls_context_server(chain, asks[g->flow_settings.client_certificate], reason);
         if (!g->server)
             return false;
+        resume_server(g, g->server);
     }
     if (policy_identity_allowed(&g->policy, g->flow, identity, TLS_AS_CLIENT)) {
         tls_context_free(g->clients[identity]);
         g->clients[identity] = tls_context_client(chain, reason);
         if (!g->clients[identity])
             return false;
+        resume_client(g->worker, g->clients[identity]);
     }
     return true;
 }
 
-void generation_chain(struct worker *w, uint64_t id, bool ok, struct span chain)
+void generation_chain(struct worker *w, const struct msg_chain_result *r)
 {
-    struct generation *g = generation_find(w, (uint32_t)(id >> 32));
-    uint32_t identity = (uint32_t)id;
+    struct generation *g = generation_find(w, (uint32_t)(r->id >> 32));
+    uint32_t identity = (uint32_t)r->id;
+    bool ok = r->status == KEEPER_OK && r->demands.n == sizeof g->demands;
     char reason[LIMIT_REASON] = "the keeper has no such chain";
     if (!g || g->ready || identity >= LIMIT_POLICY_IDENTITIES || !(g->wanted >> identity & 1))
         return;
-    if (!ok || !make_contexts(g, identity, chain, reason)) {
+    if (!ok || !make_contexts(g, identity, r->chain, reason)) {
         log_begin(LOG_ERROR, "identity unusable");
         log_number("generation", g->number);
         log_span("identity", policy_identity(&g->policy, identity).name);
@@ -232,6 +201,7 @@ void generation_chain(struct worker *w, uint64_t id, bool ok, struct span chain)
         log_end();
         return;
     }
+    memcpy(g->demands, r->demands.p, sizeof g->demands);
     g->wanted &= ~(UINT64_C(1) << identity);
     if (g->wanted == 0)
         become_current(w, g);

@@ -9,6 +9,7 @@
 #ifndef MGID_GENERATION_H
 #define MGID_GENERATION_H
 
+#include "engine/ipc/ipc.h"
 #include "engine/smtp/client.h"
 #include "engine/smtp/server.h"
 #include "engine/tls/tls.h"
@@ -17,6 +18,7 @@
 struct worker;
 
 struct generation {
+    struct worker *worker;
     bool used;
     bool ready; /* all chains have come */
     uint32_t number;
@@ -28,6 +30,7 @@ struct generation {
     struct tls_context *server;       /* NULL: no STARTTLS offered */
     struct tls_context *plain_client; /* no certificate to present */
     struct tls_context *clients[LIMIT_POLICY_IDENTITIES];
+    unsigned char demands[32];            /* on peers' certificates: chain_result in messages.def */
     uint64_t wanted;                      /* identities whose chain has not come yet */
     struct smtp_server_config smtp_clear; /* STARTTLS offered, if there is an identity */
 };
@@ -43,16 +46,14 @@ bool generation_add(struct worker *w, int fd, uint32_t number);
 /* Asks the keeper for the chains that are missing: after generation_add, and after the keeper
  * was restarted. A generation that misses none becomes the current one. */
 void generation_ask_chains(struct worker *w);
-void generation_chain(struct worker *w, uint64_t id, bool ok, struct span chain);
+void generation_chain(struct worker *w, const struct msg_chain_result *r);
 
 struct generation *generation_hold(struct generation *g);
 void generation_release(struct worker *w, struct generation *g);
 
-/* Translates peers that a certificate has met (bits of old) into bits of new. False when new has
- * a peer known by certificate that old had not, or not with the same demand: then only the keeper
- * could tell. */
-bool generation_same_peers(const struct generation *old, const struct generation *new,
-                           uint64_t met, uint64_t *out);
+/* Do both demand the same of clients' certificates, peer by peer? Else what a certificate has met
+ * in one says nothing about the other: only the keeper could tell. */
+bool generation_same_demands(const struct generation *a, const struct generation *b);
 
 /* The one of that number; NULL when it is gone. */
 struct generation *generation_find(struct worker *w, uint32_t number);

@@ -6,6 +6,7 @@
 #include "status.h"
 #include "workers/connection/admin.h"
 #include "workers/connection/destination.h"
+#include "workers/connection/resume.h"
 #include "workers/connection/worker.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -158,7 +159,9 @@ static void take_verdict(struct worker *w, const struct msg_verify_result *r)
         return;
     struct stream_verdict v = {.answered = r->status == KEEPER_OK,
                                .verified = r->status == KEEPER_OK && r->verified == 1,
-                               .peers = r->status == KEEPER_OK ? r->peers : 0};
+                               .peers = r->status == KEEPER_OK ? r->peers : 0,
+                               .given = (uint64_t)w->wall / 1000000,
+                               .not_after = r->not_after};
     copy_text(v.reason, r->reason);
     copy_text(v.subject, r->subject);
     copy_text(v.organization, r->organization);
@@ -173,8 +176,10 @@ static void dispatch(struct worker *w, const struct ipc_message *m)
     struct stream *s;
     switch (m->kind) {
     case MSG_chain_result:
-        generation_chain(w, m->chain_result.id, m->chain_result.status == KEEPER_OK,
-                         m->chain_result.chain);
+        generation_chain(w, &m->chain_result);
+        break;
+    case MSG_ticket_keys:
+        resume_keys(w, m->ticket_keys.keys);
         break;
     case MSG_sign_result:
         s = stream_by_id(w, m->sign_result.id);

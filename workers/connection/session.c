@@ -54,7 +54,8 @@ void session_tls_text(const struct session *s, char *out, size_t capacity)
     char certificate[LIMIT_VERDICT_TEXT + 32];
     struct tls_description d = tls_describe(&s->stream->tls->connection);
     session_certificate_text(s, certificate, sizeof certificate);
-    (void)snprintf(out, capacity, "%s %s; client certificate %s", d.version, d.cipher, certificate);
+    (void)snprintf(out, capacity, "%s %s%s; client certificate %s", d.version, d.cipher,
+                   d.resumed ? " resumed" : "", certificate);
 }
 
 /* ---- beginning and end ------------------------------------------------------------------ */
@@ -185,8 +186,11 @@ static void take_current_policy(struct worker *w, struct session *s)
     struct generation *old = s->generation;
     struct generation *new = generation_hold(w->generations.current);
     uint64_t met = 0;
-    if (s->stream->tls && s->stream->tls->verdict.answered)
-        s->stale |= !generation_same_peers(old, new, s->stream->tls->verdict.peers, &met);
+    if (s->stream->tls && s->stream->tls->verdict.answered) {
+        bool same = generation_same_demands(old, new);
+        s->stale |= !same;
+        met = same ? s->stream->tls->verdict.peers : 0;
+    }
     /* A certificate that was not asked for can't be had any more in this session. */
     if (s->stream->tls && old->flow_settings.client_certificate == POLICY_CERTIFICATE_NO &&
         new->flow_settings.client_certificate != POLICY_CERTIFICATE_NO)
@@ -477,6 +481,8 @@ static void session_secured(struct worker *w, struct stream *stream, bool ok)
         return;
     }
     counter_add(w->counters, COUNTER_sessions_tls_in, 1);
+    if (tls_resumed(&stream->tls->connection))
+        counter_add(w->counters, COUNTER_tls_resumed_in, 1);
     s->peers = policy_peers_met(&s->generation->policy, &s->client, stream->tls->verdict.peers);
     s->helo_length = 0;
     smtp_server_tls_established(&s->smtp);

@@ -21,7 +21,7 @@ struct session {
     struct policy_address client;
     uint64_t peers;  /* of the policy, that this client is */
     bool committing; /* the answer to the end of data waits for the disk */
-    bool stale;       /* the client's certificate was judged by a policy whose peers have changed */
+    bool stale;      /* the client's certificate was judged by a policy whose peers have changed */
     char client_text[LIMIT_CLIENT_TEXT];
     uint16_t helo_length;
     unsigned char helo[LIMIT_DOMAIN];

@@ -52,12 +52,16 @@ struct stream_owner {
 struct stream_verdict {
     bool answered; /* the keeper has verified a chain */
     bool verified;
-    uint64_t peers; /* client certificates: the policy's peers that it meets */
+    uint64_t peers;     /* client certificates: the policy's peers that it meets */
+    uint64_t given;     /* when; seconds since 1970 */
+    uint64_t not_after; /* of the certificate */
     char reason[LIMIT_VERDICT_TEXT];
     char subject[LIMIT_VERDICT_TEXT];
     char organization[LIMIT_VERDICT_TEXT];
     unsigned char sha256[32];
 };
+
+enum { RESUME_KEY = 32 };
 
 enum stream_wait { STREAM_WAIT_NONE, STREAM_WAIT_SIGNATURE, STREAM_WAIT_VERDICT };
 
@@ -68,9 +72,11 @@ struct stream_tls {
     bool handshaking;
     bool broken;
     bool must_verify;    /* client: without a verified verdict the handshake fails */
+    bool offered;        /* client: a session, and `verdict` is that session's */
     uint32_t generation; /* of the policy that the handshake began with */
     uint16_t subject;    /* flow (server) or route (client): whose demand governs */
     uint16_t identity;   /* whose key signs */
+    unsigned char resume_key[RESUME_KEY]; /* client: what its sessions are kept by */
     char host[LIMIT_DOMAIN + 1];
 };
 
@@ -130,9 +136,9 @@ void stream_deadline(struct worker *w, struct stream *s, uint64_t microseconds);
 
 /* Starts TLS on the stream: handshakes, then calls `secured`. What was received and not taken
  * must have been dealt with before. False: no memory. */
-bool stream_start_tls(struct worker *w, struct stream *s, const struct tls_context *context,
-                      bool server, uint32_t generation, uint16_t subject, uint16_t identity,
-                      struct span host, bool must_verify);
+bool stream_start_tls(struct worker *w, struct stream *s, struct tls_context *context, bool server,
+                      uint32_t generation, uint16_t subject, uint16_t identity, struct span host,
+                      bool must_verify);
 
 /* The keeper's answers. An empty signature and a NULL verdict are failures. */
 void stream_signature(struct worker *w, struct stream *s, struct span signature);

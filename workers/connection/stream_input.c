@@ -1,6 +1,7 @@
 /* The way of received bytes: in clear straight to the owner, in TLS through the engine. */
 #include "workers/connection/stream_input.h"
 #include "status.h"
+#include "workers/connection/resume.h"
 #include "workers/connection/worker.h"
 #include <errno.h>
 #include <stdio.h>
@@ -114,6 +115,7 @@ static bool handshake(struct worker *w, struct stream *s)
     switch (r) {
     case TLS_DONE:
         s->tls->handshaking = false;
+        BUG_ON(!resume_secured(s));
         s->owner->secured(w, s, true);
         return true;
     case TLS_WANT_SIGN:
@@ -294,9 +296,9 @@ void stream_resume(struct worker *w, struct stream *s)
 
 /* ---- the handshake's beginning and the keeper's answers ---------------------------------- */
 
-bool stream_start_tls(struct worker *w, struct stream *s, const struct tls_context *context,
-                      bool server, uint32_t generation, uint16_t subject, uint16_t identity,
-                      struct span host, bool must_verify)
+bool stream_start_tls(struct worker *w, struct stream *s, struct tls_context *context, bool server,
+                      uint32_t generation, uint16_t subject, uint16_t identity, struct span host,
+                      bool must_verify)
 {
     struct stream_tls *t = pool_get(&w->stream_tls);
     if (!t)
@@ -305,6 +307,7 @@ bool stream_start_tls(struct worker *w, struct stream *s, const struct tls_conte
     t->wait = STREAM_WAIT_NONE;
     t->broken = false;
     t->must_verify = must_verify;
+    t->offered = false;
     t->handshaking = true;
     t->generation = generation;
     t->subject = subject;
@@ -318,8 +321,10 @@ bool stream_start_tls(struct worker *w, struct stream *s, const struct tls_conte
         return false;
     }
     s->tls = t;
-    if (!server)
+    if (!server) {
+        resume_offer(w, s);
         stream_pump(w, s);
+    }
     return true;
 }
 
@@ -338,8 +343,10 @@ void stream_verdict(struct worker *w, struct stream *s, const struct stream_verd
     if (s->closing || !s->tls || s->tls->wait != STREAM_WAIT_VERDICT)
         return;
     s->tls->wait = STREAM_WAIT_NONE;
-    if (verdict)
-        s->tls->verdict = *verdict;
+    s->tls->offered = false;
+    s->tls->verdict = verdict ? *verdict : (struct stream_verdict){.answered = false};
+    if (!s->tls->connection.client)
+        resume_note(w, s);
     tls_supply_verdict(&s->tls->connection, accept);
     stream_go_on(w, s);
 }

@@ -15,6 +15,7 @@
 #include "workers/connection/generation.h"
 #include "workers/connection/links.h"
 #include "workers/connection/queue.h"
+#include "workers/connection/resume.h"
 #include "workers/connection/stream.h"
 
 enum completion_kind {
@@ -51,6 +52,7 @@ struct worker {
     uint32_t last_words; /* finished streams with output that the kernel has not got yet */
 
     struct generations generations;
+    struct resume resume;
     struct links links;
     struct commit commit;
     struct queue queue;

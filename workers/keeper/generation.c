@@ -3,6 +3,7 @@
 #include "engine/log/log.h"
 #include "status.h"
 #include "workers/keeper/certificate.h"
+#include <openssl/sha.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,6 +76,34 @@ struct generation *generation_new(uint32_t number, const struct policy *policy, 
     }
     resolve_demands(g);
     return g;
+}
+
+static void digest_span(SHA256_CTX *ctx, struct span s)
+{
+    const uint64_t n = s.n; /* first, so that no two lists are the same bytes */
+    SHA256_Update(ctx, &n, sizeof n);
+    SHA256_Update(ctx, s.p, s.n);
+}
+
+static void digest_demand(SHA256_CTX *ctx, const struct verify_demand *d)
+{
+    bool trust = d->trust != NULL;
+    digest_span(ctx, trust ? span_of(d->trust->digest, sizeof d->trust->digest) : SPAN_EMPTY);
+    SHA256_Update(ctx, &d->name_count, sizeof d->name_count);
+    for (uint32_t i = 0; i < d->name_count; i++)
+        digest_span(ctx, d->names[i]);
+    digest_span(ctx, d->organization);
+}
+
+void generation_complete(struct generation *g)
+{
+    SHA256_CTX ctx;
+    SHA256_Init(&ctx);
+    for (uint32_t i = 0; i < policy_count(&g->policy, POLICY_PEERS); i++) {
+        digest_span(&ctx, policy_peer(&g->policy, i).name);
+        digest_demand(&ctx, &g->peers[i]);
+    }
+    SHA256_Final(g->demands, &ctx);
 }
 
 void generation_free(struct generation *g)
@@ -193,6 +222,7 @@ void generation_trust(struct generation *g, uint32_t index, struct span certific
         return;
     struct trust *trust = &g->trusts[index];
     X509_STORE_free(trust->store);
+    SHA256(certificates.p, certificates.n, trust->digest);
     trust->store = pem_trust(certificates, &trust->count, g->trust_reasons[index]);
     log_begin(trust->store != NULL ? LOG_INFO : LOG_ERROR,
               trust->store != NULL ? "trust loaded" : "trust unusable");

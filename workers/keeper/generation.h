@@ -23,12 +23,16 @@ struct generation {
     char trust_reasons[LIMIT_POLICY_TRUSTS][LIMIT_REASON];
     struct verify_demand *routes; /* by index of the route */
     struct verify_demand *peers;
-    struct span *names; /* of all demands */
+    struct span *names;        /* of all demands */
+    unsigned char demands[32]; /* digest of all that makes a verdict on a client, in messages.def */
     struct cache cache;
 };
 
 /* Takes the policy over, with its mapping when `mapped`. No memory is fatal. */
 struct generation *generation_new(uint32_t number, const struct policy *policy, bool mapped);
+
+/* All files have come: sets what depends on them together. */
+void generation_complete(struct generation *g);
 
 /* Wipes the keys, unmaps, frees. NULL is allowed. */
 void generation_free(struct generation *g);

@@ -18,6 +18,7 @@ void keeper_promote(struct keeper *k)
 {
     BUG_ON(k->staged == NULL);
     struct generation *fresh = k->staged;
+    generation_complete(fresh);
     k->staged = NULL;
     for (unsigned i = 0; i < KEEPER_GENERATIONS; i++) {
         struct generation *kept = k->kept[i];
@@ -35,6 +36,7 @@ void keeper_free(struct keeper *k)
     for (unsigned i = 0; i < KEEPER_GENERATIONS; i++)
         generation_free(k->kept[i]);
     generation_free(k->staged);
+    tickets_free(&k->tickets);
     *k = (struct keeper){0};
 }
 
@@ -79,6 +81,8 @@ static enum keeper_status chain(const struct keeper *k, struct span flow,
     if (identity->key == NULL)
         return KEEPER_UNUSABLE;
     answer->reply.chain_result.chain = span_of(identity->chain, identity->chain_n);
+    answer->reply.chain_result.demands =
+        span_of(a.generation->demands, sizeof a.generation->demands);
     return KEEPER_OK;
 }
 
@@ -229,6 +233,7 @@ void keeper_answer(const struct keeper *k, struct span flow, const struct ipc_me
         reply->kind = MSG_chain_result;
         reply->chain_result.id = request->chain_request.id;
         reply->chain_result.chain = SPAN_EMPTY;
+        reply->chain_result.demands = SPAN_EMPTY;
         reply->chain_result.status = (uint8_t)chain(k, flow, &request->chain_request, answer);
         return;
     case MSG_sign_request:

@@ -11,12 +11,14 @@
 #include "engine/ipc/ipc.h"
 #include "keeper_status.h"
 #include "workers/keeper/generation.h"
+#include "workers/keeper/tickets.h"
 
 enum { KEEPER_GENERATIONS = 2 };
 
 struct keeper {
     struct generation *kept[KEEPER_GENERATIONS]; /* newest first; NULL: none */
     struct generation *staged;                   /* its files are coming; serves nobody */
+    struct tickets tickets;
 };
 
 /* What a reply's spans point into. */

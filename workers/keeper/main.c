@@ -23,7 +23,8 @@ struct channel {
     enum role role;
     uint16_t index;
     char flow[LIMIT_NAME + 1];
-    bool full; /* the worker does not fetch its answers: none more until it does */
+    bool full;        /* the worker does not fetch its answers: none more until it does */
+    uint32_t tickets; /* version of the flow's ticket keys that it was sent */
     uint64_t refused_second;
     unsigned refused; /* in that second */
 };
@@ -40,6 +41,9 @@ struct process {
 
 /* Lines about refusals of one worker in a second: one that was taken over can't fill the disk. */
 enum { REFUSALS_LOGGED = 5 };
+
+/* Milliseconds between two looks at what only time changes. */
+enum { TICK = 10000 };
 
 static uint64_t now(void)
 {
@@ -94,7 +98,7 @@ static void take_trust(struct generation *g, uint32_t index, int fd)
 
 /* ---- channels ---- */
 
-static void close_channel(struct channel *c, const char *why)
+static void close_channel(struct process *p, struct channel *c, const char *why)
 {
     log_begin(LOG_WARNING, "channel closed");
     log_text("peer", role_name(c->role));
@@ -104,6 +108,7 @@ static void close_channel(struct channel *c, const char *why)
     log_end();
     (void)close(c->fd);
     c->fd = -1;
+    tickets_renew(&p->keeper.tickets, span_str(c->flow), now());
 }
 
 /* A restarted worker takes the place of the one before it. */
@@ -114,8 +119,10 @@ static void add_channel(struct process *p, int fd, enum role role, uint16_t inde
         struct channel *c = &p->channels[i];
         bool same =
             c->fd >= 0 && c->role == role && c->index == index && span_eq(span_str(c->flow), flow);
-        if (same)
+        if (same) {
             (void)close(c->fd);
+            tickets_renew(&p->keeper.tickets, flow, now());
+        }
         if (same || (c->fd < 0 && place == NULL))
             place = c;
         if (same)
@@ -160,6 +167,26 @@ static bool writable(int fd)
     return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT) != 0;
 }
 
+static bool tickets_due(struct process *p, const struct channel *c)
+{
+    return c->tickets != tickets_of(&p->keeper.tickets, span_str(c->flow), now())->version;
+}
+
+/* Ticket keys go out before anything else; the socket is known to take a packet. */
+static void send_tickets(struct process *p, struct channel *c)
+{
+    const struct ticket_flow *f = tickets_of(&p->keeper.tickets, span_str(c->flow), now());
+    struct ipc_message m = {
+        .kind = MSG_ticket_keys,
+        .fds = {-1, -1},
+        .ticket_keys.keys = span_of(f->keys.key, f->keys.count * (size_t)TLS_TICKET_KEY),
+    };
+    c->tickets = f->version;
+    enum ipc_status status = ipc_send(c->fd, &m);
+    if (status != IPC_OK)
+        close_channel(p, c, ipc_status_text(status));
+}
+
 /* One request: so no worker, however busy, makes another wait for more than one of its own. */
 static void serve_channel(struct process *p, struct channel *c)
 {
@@ -168,11 +195,15 @@ static void serve_channel(struct process *p, struct channel *c)
     c->full = !writable(c->fd);
     if (c->full)
         return;
+    if (tickets_due(p, c)) {
+        send_tickets(p, c);
+        return;
+    }
     enum ipc_status status = ipc_receive(c->fd, c->role, ROLE_KEEPER, p->packet, &request);
     if (status == IPC_AGAIN)
         return;
     if (status != IPC_OK) {
-        close_channel(c, ipc_status_text(status));
+        close_channel(p, c, ipc_status_text(status));
         return;
     }
     keeper_answer(&p->keeper, span_str(c->flow), &request, now(), &p->answer);
@@ -180,8 +211,8 @@ static void serve_channel(struct process *p, struct channel *c)
         log_refusal(c, &p->answer, &request);
     status = ipc_send(c->fd, &p->answer.reply);
     if (status != IPC_OK)
-        close_channel(c, status == IPC_AGAIN ? "it does not fetch its answers"
-                                             : ipc_status_text(status));
+        close_channel(
+            p, c, status == IPC_AGAIN ? "it does not fetch its answers" : ipc_status_text(status));
 }
 
 /* ---- the master ---- */
@@ -355,9 +386,10 @@ static _Noreturn void serve(struct process *p)
         polled[0] = (struct pollfd){.fd = p->master, .events = POLLIN};
         for (unsigned i = 0; i < LIMIT_ROLE_ITEMS; i++) {
             const struct channel *c = &p->channels[i];
-            polled[i + 1] = (struct pollfd){.fd = c->fd, .events = c->full ? POLLOUT : POLLIN};
+            bool out = c->full || (c->fd >= 0 && tickets_due(p, c));
+            polled[i + 1] = (struct pollfd){.fd = c->fd, .events = out ? POLLOUT : POLLIN};
         }
-        if (poll(polled, LIMIT_ROLE_ITEMS + 1, -1) < 0) {
+        if (poll(polled, LIMIT_ROLE_ITEMS + 1, TICK) < 0) {
             if (errno != EINTR)
                 fatal_env(EXIT_OSERR, errno, "poll");
             continue;

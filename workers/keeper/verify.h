@@ -13,8 +13,9 @@
 
 struct trust {
     char name[LIMIT_NAME + 1];
-    X509_STORE *store; /* NULL: could not be loaded */
-    unsigned count;    /* certificates */
+    X509_STORE *store;        /* NULL: could not be loaded */
+    unsigned count;           /* certificates */
+    unsigned char digest[32]; /* of the file */
 };
 
 /* trust NULL: nothing is demanded. names may begin with "*." (names.h). */
