@@ -162,6 +162,7 @@
 #define LIMIT_SMTP_REPLY_LINES 128   /* lines of a server's reply */
 #define LIMIT_SMTP_REPLY_TEXT 512    /* what is kept of a server's reply */
 #define LIMIT_SMTP_TEXT_LINE 998     /* a line of a message without CRLF, RFC 5322 2.1.1 */
+#define LIMIT_PROXY_HEADER 2048      /* a balancer's, with its TLVs; HAProxy's have some hundred */
 #define LIMIT_SMTP_IDLE_COMMANDS 200 /* commands of a session without a mail taken */
 
 /* Seconds that a client waits for (RFC 5321 4.5.3.2). */
@@ -175,6 +176,7 @@
 #define TIMEOUT_SMTP_DATA_END 600  /* the reply to the message */
 #define TIMEOUT_SMTP_RSET 60
 #define TIMEOUT_SMTP_QUIT 10       /* nothing hangs on that answer */
+#define TIMEOUT_PROXY_HEADER 10     /* that a balancer may take for its first bytes */
 #define TIMEOUT_SMTP_SERVER 300    /* that a server waits for a command or a piece of the message */
 
 /* ---- the operator ----------------------------------------------------------------------- */

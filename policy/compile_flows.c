@@ -3,32 +3,11 @@
 
 /* ---- flows ------------------------------------------------------------------------------ */
 
-static void read_listener(struct compiler *c, const struct place *at, struct span s, void *draft)
-{
-    (void)draft;
-    struct rec_endpoint r;
-    if (!name_endpoint(c, at, s, false, 0, &r))
-        return;
-    for (uint32_t i = 0; i < compile_count(c, POLICY_LISTENERS); i++) {
-        const struct rec_endpoint *other = compile_record(c, POLICY_LISTENERS, i);
-        if (other->family != r.family || other->port != r.port ||
-            memcmp(other->address, r.address, sizeof r.address) != 0)
-            continue;
-        compile_remedy(
-            compile_error(c, at, "\"%.*s\" is listened on already", (int)s.n, (const char *)s.p),
-            "give each address and port to one flow, once");
-        return;
-    }
-    (void)compile_append(c, at, POLICY_LISTENERS, &r);
-}
-
-static void read_listen(struct compiler *c, const struct place *at, const json_t *value,
-                        void *draft)
+static void read_flow_listen(struct compiler *c, const struct place *at, const json_t *value,
+                             void *draft)
 {
     struct rec_flow *f = draft;
-    uint32_t first = compile_count(c, POLICY_LISTENERS);
-    compile_each(c, at, value, LIMIT_ADDRESS_TEXT, read_listener, NULL);
-    f->listeners = compile_range(c, POLICY_LISTENERS, first);
+    f->listeners = read_listen(c, at, value);
 }
 
 static void read_flow_identity(struct compiler *c, const struct place *at, const json_t *value,
@@ -104,7 +83,7 @@ static void read_bounce_route(struct compiler *c, const struct place *at, const 
 }
 
 static const struct key flow_table[] = {
-    {"listen", KEY_REQUIRED, read_listen},
+    {"listen", KEY_REQUIRED, read_flow_listen},
     {"identity", KEY_OPTIONAL, read_flow_identity},
     {"workers", KEY_OPTIONAL, read_workers},
     {"accept_from", KEY_OPTIONAL, read_accept_from},

@@ -202,6 +202,10 @@ void finish_notifications(struct compiler *c, const struct place *root, struct r
 /* The bounce routes of flows that name none, and the identities that each presents. */
 void finish_flows(struct compiler *c, const struct place *root, const json_t *policy);
 
+/* A network or a list of them, appended to the networks (compile_routes.c). */
+struct policy_range read_networks(struct compiler *c, const struct place *at, const json_t *value);
+/* The listeners of a flow, appended to their table (compile_listen.c). */
+struct policy_range read_listen(struct compiler *c, const struct place *at, const json_t *value);
 /* The condition of a rule, appended to the nodes (compile_when.c). */
 void read_when(struct compiler *c, const struct place *at, const json_t *value);
 /* A pattern of addresses, or of domains alone; the null sender where it may be. */
@@ -211,7 +215,7 @@ void read_pattern(struct compiler *c, const struct place *at, struct span s,
 
 extern const struct key_set settings_keys, limits_keys, retry_keys, resolver_keys, control_keys,
     log_keys, notifications_keys, identity_keys, trust_keys, peer_keys, peer_tls_keys, route_keys,
-    route_tls_keys, flow_keys, rule_keys, when_keys, subject_keys;
+    route_tls_keys, listener_keys, flow_keys, rule_keys, when_keys, subject_keys;
 
 /* Warnings about a policy without errors (lint.c). */
 void policy_lint(struct compiler *c, const struct place *root, const json_t *policy);

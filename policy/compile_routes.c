@@ -170,13 +170,18 @@ static void read_network(struct compiler *c, const struct place *at, struct span
         (void)compile_append(c, at, POLICY_NETWORKS, &n);
 }
 
+struct policy_range read_networks(struct compiler *c, const struct place *at, const json_t *value)
+{
+    uint32_t first = compile_count(c, POLICY_NETWORKS);
+    compile_each(c, at, value, LIMIT_ADDRESS_TEXT, read_network, NULL);
+    return compile_range(c, POLICY_NETWORKS, first);
+}
+
 static void read_addresses(struct compiler *c, const struct place *at, const json_t *value,
                            void *draft)
 {
     struct rec_peer *r = draft;
-    uint32_t first = compile_count(c, POLICY_NETWORKS);
-    compile_each(c, at, value, LIMIT_ADDRESS_TEXT, read_network, NULL);
-    r->networks = compile_range(c, POLICY_NETWORKS, first);
+    r->networks = read_networks(c, at, value);
 }
 
 static void read_peer_tls(struct compiler *c, const struct place *at, const json_t *value,

@@ -74,6 +74,12 @@ struct rec_endpoint {
     unsigned char address[16];
 };
 
+/* `proxies`: networks whose connections begin with a PROXY header, the only ones then. */
+struct rec_listener {
+    struct rec_endpoint endpoint;
+    struct policy_range proxies;
+};
+
 /* A range of slots is a hash table of recipient domains (compile_index.c), its size a power of
  * two or 0; `always` lists the rules that it does not know of. */
 struct rec_flow {
@@ -165,7 +171,7 @@ struct rec_slot {
     TABLE(HOSTS, struct rec_endpoint, LIMIT_POLICY_HOSTS)                                          \
     TABLE(PORTS, uint32_t, UINT16_MAX)                                                             \
     TABLE(SERVERS, struct rec_endpoint, LIMIT_NAME_SERVERS)                                        \
-    TABLE(LISTENERS, struct rec_endpoint, LIMIT_LISTENERS)                                         \
+    TABLE(LISTENERS, struct rec_listener, LIMIT_LISTENERS)                                         \
     TABLE(SETTINGS, struct rec_settings, 1)                                                        \
     TABLE(IDENTITIES, struct rec_identity, LIMIT_POLICY_IDENTITIES)                                \
     TABLE(TRUSTS, struct rec_trust, LIMIT_POLICY_TRUSTS)                                           \

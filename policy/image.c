@@ -210,9 +210,10 @@ static bool endpoint_ok(struct check *c, const struct rec_endpoint *r, bool name
             fail(c, "an address family is wrong"));
 }
 
-static bool check_LISTENERS(struct check *c, const struct rec_endpoint *r)
+static bool check_LISTENERS(struct check *c, const struct rec_listener *r)
 {
-    return endpoint_ok(c, r, false, LIMIT_ADDRESS_TEXT);
+    return endpoint_ok(c, &r->endpoint, false, LIMIT_ADDRESS_TEXT) &&
+           range_ok(c, r->proxies, POLICY_NETWORKS);
 }
 
 static bool check_SERVERS(struct check *c, const struct rec_endpoint *r)

@@ -122,6 +122,16 @@ struct policy_endpoint policy_server(const struct policy *p, uint32_t index);
 struct policy_endpoint policy_listener(const struct policy *p, uint32_t index);
 uint16_t policy_port(const struct policy *p, uint32_t index);
 
+enum policy_arrival {
+    POLICY_ARRIVAL_DIRECT,   /* from is the client */
+    POLICY_ARRIVAL_PROXIED,  /* from is a balancer: a PROXY header says who the client is */
+    POLICY_ARRIVAL_STRANGER, /* the listener is for balancers, and from is none of them */
+};
+
+/* What a connection from that address to that listener is (proxy_from). */
+enum policy_arrival policy_listener_arrival(const struct policy *p, uint32_t index,
+                                            const struct policy_address *from);
+
 /* ---- certificates ----------------------------------------------------------------------- */
 
 struct policy_identity {

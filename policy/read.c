@@ -77,7 +77,16 @@ struct policy_endpoint policy_server(const struct policy *p, uint32_t index)
 
 struct policy_endpoint policy_listener(const struct policy *p, uint32_t index)
 {
-    return endpoint(p, RECORD(p, LISTENERS, index));
+    return endpoint(p, &RECORD(p, LISTENERS, index)->endpoint);
+}
+
+enum policy_arrival policy_listener_arrival(const struct policy *p, uint32_t index,
+                                            const struct policy_address *from)
+{
+    const struct rec_listener *l = RECORD(p, LISTENERS, index);
+    if (l->proxies.count == 0)
+        return POLICY_ARRIVAL_DIRECT;
+    return match_networks(p, l->proxies, from) ? POLICY_ARRIVAL_PROXIED : POLICY_ARRIVAL_STRANGER;
 }
 
 uint16_t policy_port(const struct policy *p, uint32_t index)
