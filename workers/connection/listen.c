@@ -1,7 +1,7 @@
 /* Accepting clients. */
 #include "workers/connection/listen.h"
 #include "engine/log/log.h"
-#include "workers/connection/session.h"
+#include "workers/connection/arrival.h"
 #include "workers/connection/worker.h"
 #include <errno.h>
 #include <unistd.h>
@@ -42,7 +42,7 @@ void listen_accepted(struct worker *w, uint32_t index, uint32_t generation,
         if (w->draining)
             (void)close(cqe->res);
         else
-            session_begin(w, cqe->res);
+            arrival_begin(w, index, cqe->res);
     } else if (cqe->res != -ECANCELED && cqe->res != -ECONNABORTED && cqe->res != -EINTR) {
         log_line(LOG_ERROR, "accept failed", "%s", strerror(-cqe->res));
         w->accept_again = w->now + LIMIT_ACCEPT_PAUSE_MICROSECONDS;

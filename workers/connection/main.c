@@ -53,7 +53,8 @@ static void take_items(struct worker *w, const struct role_start *start)
     for (unsigned i = 0; i < start->count; i++) {
         const struct role_item *item = &start->items[i];
         if (item->kind == MSG_listener && w->listener_count < LIMIT_LISTENERS) {
-            w->listeners[w->listener_count++].fd = item->fds[0];
+            w->listeners[w->listener_count++] =
+                (struct listener){.fd = item->fds[0], .number = item->index};
         } else if (item->kind == MSG_counters) {
             w->counters = counters_map(item->fds[0], true);
             (void)close(item->fds[0]);

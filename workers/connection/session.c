@@ -4,11 +4,7 @@
 #include "status.h"
 #include "workers/connection/transaction.h"
 #include "workers/connection/worker.h"
-#include <arpa/inet.h>
 #include <stdio.h>
-#include <unistd.h>
-
-static const struct stream_owner session_owner;
 
 /* ---- replies ---------------------------------------------------------------------------- */
 
@@ -60,7 +56,7 @@ void session_tls_text(const struct session *s, char *out, size_t capacity)
 
 /* ---- beginning and end ------------------------------------------------------------------ */
 
-static void take_line_back(struct session *s, struct worker *w)
+void session_take_line_back(struct worker *w, struct session *s)
 {
     struct smtp_line *line = smtp_server_detach(&s->smtp);
     if (line)
@@ -100,7 +96,7 @@ static void session_finish(struct worker *w, struct session *s, const char *why,
     stream_finish(w, stream, linger);
 }
 
-static void session_drop(struct worker *w, struct session *s, const char *why)
+void session_drop(struct worker *w, struct session *s, const char *why)
 {
     struct stream *stream = s->stream;
     log_disconnect(s, why);
@@ -108,61 +104,10 @@ static void session_drop(struct worker *w, struct session *s, const char *why)
     stream_close(w, stream);
 }
 
-static void name_client(struct session *s, const union stream_address *a)
+void session_greet(struct worker *w, struct session *s)
 {
-    char text[INET6_ADDRSTRLEN] = "?";
-    s->client = (struct policy_address){0};
-    if (a->any.sa_family == AF_INET) {
-        s->client.family = 4;
-        memcpy(s->client.bytes, &a->v4.sin_addr, 4);
-        (void)inet_ntop(AF_INET, &a->v4.sin_addr, text, sizeof text);
-    } else if (a->any.sa_family == AF_INET6) {
-        static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
-        const unsigned char *b = a->v6.sin6_addr.s6_addr;
-        bool v4 = memcmp(b, mapped, sizeof mapped) == 0;
-        s->client.family = v4 ? 4 : 6;
-        memcpy(s->client.bytes, v4 ? b + 12 : b, v4 ? 4 : 16);
-        (void)inet_ntop(v4 ? AF_INET : AF_INET6, s->client.bytes, text, sizeof text);
-    }
-    (void)snprintf(s->client_text, sizeof s->client_text, "%s", text);
-}
-
-void session_refuse(struct worker *w, int fd, const char *why)
-{
-    static const char reply[] = "421 4.3.2 Too busy, try again later\r\n";
-    (void)send(fd, reply, sizeof reply - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
-    (void)close(fd);
-    counter_add(w->counters, COUNTER_sessions_refused, 1);
-    log_line(LOG_NOTICE, "session refused", "%s", why);
-}
-
-void session_begin(struct worker *w, int fd)
-{
-    union stream_address address = {0};
-    socklen_t length = sizeof address;
-    struct session *s = NULL;
-    counter_add(w->counters, COUNTER_sessions_accepted, 1);
-    if (w->sessions_open < w->generations.current->settings.sessions)
-        s = pool_get(&w->sessions);
-    if (!s) {
-        session_refuse(w, fd, "as many sessions are open as the policy allows");
-        return;
-    }
-    memset(s, 0, sizeof *s);
-    s->stream = stream_accept(w, fd, &session_owner, s);
-    if (!s->stream) {
-        pool_put(&w->sessions, s);
-        session_refuse(w, fd, "no stream is free");
-        return;
-    }
-    (void)getpeername(fd, &address.any, &length);
-    name_client(s, &address);
-    s->generation = generation_hold(w->generations.current);
-    s->peers = policy_peers_met(&s->generation->policy, &s->client, 0);
-    w->sessions_open++;
-    counter_add(w->counters, COUNTER_sessions_open, 1);
-    smtp_server_begin(&s->smtp, &s->generation->smtp_clear);
     struct smtp_out out = replies(w, s);
+    s->stream->owner = &session_owner;
     smtp_server_greet(&s->smtp, &out);
     stream_deadline(w, s->stream, TIMEOUT_SMTP_SERVER * UINT64_C(1000000));
     if (!session_send(w, s, &out)) {
@@ -279,7 +224,7 @@ static enum step on_starttls(struct worker *w, struct session *s, struct smtp_ou
         session_drop(w, s, "no memory for TLS");
         return STEP_GONE;
     }
-    take_line_back(s, w);
+    session_take_line_back(w, s);
     stream_flush(w, s->stream);
     return STEP_STOP;
 }
@@ -432,7 +377,7 @@ static void session_input(struct worker *w, struct stream *stream, struct span *
         *in = SPAN_EMPTY;
         return;
     }
-    take_line_back(s, w);
+    session_take_line_back(w, s);
     stream_deadline(w, stream, TIMEOUT_SMTP_SERVER * UINT64_C(1000000));
     stream_flush(w, stream);
 }
@@ -510,7 +455,7 @@ static void session_expired(struct worker *w, struct stream *stream)
     session_finish(w, s, "time-out", true);
 }
 
-static const struct stream_owner session_owner = {
+const struct stream_owner session_owner = {
     .input = session_input,
     .drained = session_drained,
     .secured = session_secured,

@@ -7,9 +7,9 @@
 
 #include "engine/smtp/server.h"
 #include "policy/policy.h"
+#include "workers/connection/stream.h"
 
 struct generation;
-struct stream;
 struct transaction;
 struct worker;
 
@@ -23,15 +23,22 @@ struct session {
     bool committing; /* the answer to the end of data waits for the disk */
     bool stale;      /* the client's certificate was judged by a policy whose peers have changed */
     char client_text[LIMIT_CLIENT_TEXT];
+    uint16_t header_used; /* of a PROXY header that comes in parts: bytes in smtp's line */
     uint16_t helo_length;
     unsigned char helo[LIMIT_DOMAIN];
 };
 
-/* A client has connected; takes fd. */
-void session_begin(struct worker *w, int fd);
+/* What a stream of a session calls, from the greeting on. */
+extern const struct stream_owner session_owner;
 
-/* 421 to a client that can't be served. Takes fd. */
-void session_refuse(struct worker *w, int fd, const char *why);
+/* The client is known and let in: 220. May end the session. */
+void session_greet(struct worker *w, struct session *s);
+
+/* The end, without a word. */
+void session_drop(struct worker *w, struct session *s, const char *why);
+
+/* The memory of a partial line, when it holds none. */
+void session_take_line_back(struct worker *w, struct session *s);
 
 /* The mail is on stable storage (or not: then nothing of it is kept). */
 void session_committed(struct worker *w, struct session *s, bool ok, uint64_t id);

@@ -31,6 +31,7 @@ enum timer_kind { TIMER_STREAM, TIMER_DELIVERY, TIMER_DESTINATION, TIMER_WORKER 
 
 struct listener {
     int fd;
+    uint32_t number; /* of policy_listener */
     bool armed;
 };
 
@@ -68,11 +69,13 @@ struct worker {
     bool serving;    /* the first policy is in use, the shard is recovered */
     bool drain_only; /* a shard that the policy no longer uses: ends when it is empty */
     bool draining;
-    bool clients_short;    /* a destination wants a connection, and all are in use */
-    bool spool_full;       /* the last commit found no room */
-    bool spool_low;        /* below the watermark: new mail is answered 452 before it hurts */
-    uint64_t drain_until;  /* microseconds, monotonic */
-    uint64_t accept_again; /* 0, or when descriptors may be there again */
+    bool clients_short;         /* a destination wants a connection, and all are in use */
+    bool spool_full;            /* the last commit found no room */
+    bool spool_low;             /* below the watermark: new mail is answered 452 before it hurts */
+    uint64_t drain_until;       /* microseconds, monotonic */
+    uint64_t refusal_logged;    /* when a refused connection was last told */
+    uint64_t refusals_unlogged; /* since then */
+    uint64_t accept_again;      /* 0, or when descriptors may be there again */
     struct timer housekeeping;
 
     unsigned char scratch[LIMIT_CHUNK];     /* replies or commands being built */
