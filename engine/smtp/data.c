@@ -216,6 +216,34 @@ static struct span step(struct smtp_data *d, struct span *in)
     return content;
 }
 
+/* n bytes more of content. */
+static void count(struct smtp_data *d, size_t n)
+{
+    d->size = n > UINT64_MAX - d->size ? UINT64_MAX : d->size + n;
+    flag(d, d->max != 0 && d->size > d->max, SMTP_DEFECT_TOO_BIG);
+}
+
+void smtp_data_octets(struct smtp_data *d, struct span octets)
+{
+    count(d, octets.n);
+    while (octets.n > 0) {
+        octets = span_from(octets, take_text(d, octets));
+        if (octets.n == 0)
+            break;
+        /* A dot at the beginning of a line, which here is content as any other. */
+        octets = span_from(octets, 1);
+        flag(d, true, SMTP_DEFECT_DOT_LINES);
+        d->line_start = false;
+        line_grows(d, 1);
+    }
+}
+
+void smtp_data_finish(struct smtp_data *d)
+{
+    flag(d, d->after_cr, SMTP_DEFECT_BARE_CR);
+    flag(d, !d->line_start, SMTP_DEFECT_DOT_LINES);
+}
+
 enum smtp_data_step smtp_data_next(struct smtp_data *d, struct span *in, struct span *body)
 {
     while (in->n > 0) {
@@ -223,8 +251,7 @@ enum smtp_data_step smtp_data_next(struct smtp_data *d, struct span *in, struct 
 
         if (d->state == STATE_END)
             return SMTP_DATA_END;
-        d->size = content.n > UINT64_MAX - d->size ? UINT64_MAX : d->size + content.n;
-        flag(d, d->max != 0 && d->size > d->max, SMTP_DEFECT_TOO_BIG);
+        count(d, content.n);
         if (content.n > 0 && (d->defects & SMTP_DEFECT_TOO_BIG) == 0) {
             *body = content;
             return SMTP_DATA_BODY;

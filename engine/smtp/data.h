@@ -1,5 +1,6 @@
 /*
- * smtp_data: message data as DATA transfers it, both ways (RFC 5321 4.1.1.4, 4.5.2).
+ * smtp_data: message data as DATA transfers it, both ways (RFC 5321 4.1.1.4, 4.5.2), and as BDAT
+ * does (RFC 3030).
  *
  * Only CRLF ends a line and only CRLF "." CRLF ends a message. A bare CR or LF is content: it is
  * flagged, so that the caller refuses the message once all of it was read, and it never starts a
@@ -16,7 +17,8 @@ enum smtp_defect {
     SMTP_DEFECT_NUL = 1 << 2,
     SMTP_DEFECT_LINE_TOO_LONG = 1 << 3, /* over LIMIT_SMTP_TEXT_LINE bytes before the CRLF */
     SMTP_DEFECT_EIGHT_BIT = 1 << 4,     /* a byte from 0x80 */
-    SMTP_DEFECT_DOT_LINES = 1 << 5,     /* a line begins with a dot: a sender has to stuff it */
+    SMTP_DEFECT_DOT_LINES = 1 << 5,     /* a line begins with a dot, or the last one has no end
+                                           (BDAT): DATA can carry it only stuffed */
     SMTP_DEFECT_TOO_BIG = 1 << 6,       /* over the maximum: the rest was not handed out */
 };
 
@@ -45,6 +47,12 @@ void smtp_data_begin(struct smtp_data *d, uint64_t max);
  * only at a line that begins with a dot, and with the input) and that point into the memory of
  * *in, or to static memory. Any split of the input gives the same content. */
 enum smtp_data_step smtp_data_next(struct smtp_data *d, struct span *in, struct span *body);
+
+/* Octets of a chunk: all of them are content. Only looks, and counts. */
+void smtp_data_octets(struct smtp_data *d, struct span octets);
+
+/* The last chunk has ended. */
+void smtp_data_finish(struct smtp_data *d);
 
 /* ---- sending ---------------------------------------------------------------------------- */
 

@@ -1,13 +1,7 @@
 /*
- * The receiving machine: lines out of the input, the table's action, one event at a time.
+ * The receiving machine: lines and message data out of the input, one event at a time; answers.
  */
-#include "engine/smtp/server.h"
-#include "status.h"
-
-enum { PHASE_COMMAND, PHASE_SKIP, PHASE_DATA, PHASE_TLS, PHASE_CLOSED };
-
-/* What an answer is due for. */
-enum { DUE_NONE, DUE_STARTTLS, DUE_MAIL, DUE_RCPT, DUE_DATA, DUE_END_OF_DATA };
+#include "engine/smtp/server_internal.h"
 
 /* A message that has one of these is never taken over. */
 #define DEFECTS_FATAL (SMTP_DEFECTS_SMUGGLING | SMTP_DEFECT_TOO_BIG)
@@ -20,7 +14,7 @@ void smtp_server_begin(struct smtp_server *s, const struct smtp_server_config *c
 }
 
 /* A reply that names us first: "hostname text". */
-static void reply_named(const struct smtp_server *s, struct smtp_out *out, unsigned code,
+void server_reply_named(const struct smtp_server *s, struct smtp_out *out, unsigned code,
                         const char *enhanced, struct span text)
 {
     unsigned char buffer[LIMIT_SMTP_REPLY_OUT];
@@ -35,17 +29,17 @@ static void reply_named(const struct smtp_server *s, struct smtp_out *out, unsig
 
 void smtp_server_greet(struct smtp_server *s, struct smtp_out *out)
 {
-    reply_named(s, out, 220, NULL, SPAN_LIT("ESMTP mgid"));
+    server_reply_named(s, out, 220, NULL, SPAN_LIT("ESMTP mgid"));
 }
 
-static void drop_transaction(struct smtp_server *s)
+void server_drop_transaction(struct smtp_server *s)
 {
     if (s->state > SMTP_STATE_READY)
         s->state = SMTP_STATE_READY;
     s->recipients = 0;
 }
 
-static void close_session(struct smtp_server *s, enum smtp_close_reason reason)
+void server_end(struct smtp_server *s, enum smtp_close_reason reason)
 {
     s->phase = PHASE_CLOSED;
     s->due = DUE_NONE;
@@ -55,11 +49,11 @@ static void close_session(struct smtp_server *s, enum smtp_close_reason reason)
 void smtp_server_close(struct smtp_server *s, struct smtp_out *out, const char *enhanced,
                        struct span text)
 {
-    reply_named(s, out, 421, enhanced, text);
-    close_session(s, SMTP_CLOSE_CALLER);
+    server_reply_named(s, out, 421, enhanced, text);
+    server_end(s, SMTP_CLOSE_CALLER);
 }
 
-static void say(struct smtp_server *s, struct smtp_out *out, enum smtp_own_reply which)
+void server_say(struct smtp_server *s, struct smtp_out *out, enum smtp_own_reply which)
 {
     const struct smtp_own *reply = smtp_own_reply(which);
 
@@ -71,11 +65,11 @@ static void say(struct smtp_server *s, struct smtp_out *out, enum smtp_own_reply
 }
 
 /* Says why, and ends the session. */
-static enum smtp_event say_and_close(struct smtp_server *s, struct smtp_out *out,
-                                     enum smtp_own_reply which, enum smtp_close_reason reason)
+enum smtp_event server_say_and_end(struct smtp_server *s, struct smtp_out *out,
+                                   enum smtp_own_reply which, enum smtp_close_reason reason)
 {
-    say(s, out, which);
-    close_session(s, reason);
+    server_say(s, out, which);
+    server_end(s, reason);
     return SMTP_EV_CLOSE;
 }
 
@@ -83,11 +77,10 @@ static enum smtp_event say_and_close(struct smtp_server *s, struct smtp_out *out
 
 static void accepted_mail(struct smtp_server *s)
 {
-    BUG_ON((s->data.defects & DEFECTS_FATAL) != 0);
     s->mails++;
     s->idle = 0;
     s->phase = PHASE_COMMAND;
-    drop_transaction(s);
+    server_drop_transaction(s);
 }
 
 void smtp_server_accept_text(struct smtp_server *s, struct smtp_out *out, const char *enhanced,
@@ -105,6 +98,7 @@ void smtp_server_accept_text(struct smtp_server *s, struct smtp_out *out, const 
     case DUE_MAIL:
         s->state = SMTP_STATE_MAIL;
         s->utf8 = s->path.utf8;
+        s->binary = s->path.body == SMTP_BODY_BINARYMIME;
         break;
     case DUE_RCPT:
         s->state = SMTP_STATE_RCPT;
@@ -116,13 +110,27 @@ void smtp_server_accept_text(struct smtp_server *s, struct smtp_out *out, const 
         s->phase = PHASE_DATA;
         smtp_data_begin(&s->data, s->config->max_size);
         break;
+    case DUE_CHUNK:
+        BUG_ON((s->defects & DEFECTS_FATAL) != 0);
+        break;
     case DUE_END_OF_DATA:
+        BUG_ON((s->defects & DEFECTS_FATAL) != 0);
         accepted_mail(s);
         break;
     default:
         BUG_ON(true);
     }
     smtp_out_reply(out, code, enhanced, text, false);
+}
+
+static void accept_chunk(struct smtp_server *s, struct smtp_out *out)
+{
+    unsigned char memory[64];
+    struct smtp_out text = {.p = memory, .capacity = sizeof memory};
+
+    smtp_out_number(&text, s->chunk);
+    smtp_out_put(&text, SPAN_LIT(" octets received"));
+    smtp_server_accept_text(s, out, "2.0.0", span_of(text.p, text.n));
 }
 
 void smtp_server_accept(struct smtp_server *s, struct smtp_out *out)
@@ -137,6 +145,10 @@ void smtp_server_accept(struct smtp_server *s, struct smtp_out *out)
 
     if (s->due == DUE_DATA) {
         smtp_server_accept_text(s, out, NULL, SPAN_LIT("End data with <CR><LF>.<CR><LF>"));
+        return;
+    }
+    if (s->due == DUE_CHUNK) {
+        accept_chunk(s, out);
         return;
     }
     BUG_ON(s->due == DUE_NONE);
@@ -159,10 +171,12 @@ void smtp_server_reject(struct smtp_server *s, struct smtp_out *out, unsigned co
         s->state = SMTP_STATE_REFUSED;
     if ((due == DUE_MAIL || due == DUE_RCPT) && code >= 500)
         s->errors++;
-    if (due == DUE_DATA || due == DUE_END_OF_DATA) {
+    if (due == DUE_DATA || due == DUE_CHUNK || due == DUE_END_OF_DATA) {
         s->phase = PHASE_COMMAND;
-        drop_transaction(s);
+        server_drop_transaction(s);
     }
+    if (due == DUE_CHUNK)
+        s->state = SMTP_STATE_FAILED;
     smtp_out_reply(out, code, enhanced, text, false);
 }
 
@@ -173,232 +187,6 @@ void smtp_server_tls_established(struct smtp_server *s)
     s->state = SMTP_STATE_GREETED;
     s->tls = true;
     s->esmtp = false;
-}
-
-/* ---- commands --------------------------------------------------------------------------- */
-
-static bool offered(const struct smtp_server *s, enum smtp_extension extension)
-{
-    enum offer { ALWAYS, SIZE, LIMITS, STARTTLS, TLS, NEVER };
-    static const uint8_t offers[] = {
-#define EXTENSION(NAME, keyword, offer) offer,
-#include "extensions.def"
-#undef EXTENSION
-    };
-
-    switch ((enum offer)offers[extension]) {
-    case ALWAYS:
-    case SIZE:
-        return true;
-    case STARTTLS:
-        return s->config->offer_starttls && !s->tls;
-    case TLS:
-        return s->tls;
-    case LIMITS:
-        return s->config->max_recipients != 0;
-    case NEVER:
-        break;
-    }
-    return false;
-}
-
-/* The keyword and its parameter, for the answer to EHLO. */
-static struct span extension_line(const struct smtp_server *s, enum smtp_extension extension,
-                                  unsigned char *memory, size_t capacity)
-{
-    struct smtp_out line = {.p = memory, .capacity = capacity};
-
-    smtp_out_put(&line, span_str(smtp_extension_keyword(extension)));
-    if (extension == SMTP_EXTENSION_SIZE && s->config->max_size != 0) {
-        smtp_out_put(&line, SPAN_LIT(" "));
-        smtp_out_number(&line, s->config->max_size);
-    }
-    if (extension == SMTP_EXTENSION_LIMITS) {
-        smtp_out_put(&line, SPAN_LIT(" RCPTMAX="));
-        smtp_out_number(&line, s->config->max_recipients);
-    }
-    return span_of(line.p, line.n);
-}
-
-static void reply_ehlo(const struct smtp_server *s, struct smtp_out *out)
-{
-    unsigned char memory[64];
-    unsigned last = 0;
-
-    for (unsigned e = 0; e < SMTP_EXTENSION_COUNT; e++)
-        if (offered(s, (enum smtp_extension)e))
-            last = e;
-    /* Written in one go: the room for it is there, smtp_out_reply's own demand would be more. */
-    smtp_out_put(out, SPAN_LIT("250-"));
-    smtp_out_put(out, s->config->hostname);
-    smtp_out_put(out, SPAN_LIT("\r\n"));
-    for (unsigned e = 0; e <= last; e++) {
-        if (!offered(s, (enum smtp_extension)e))
-            continue;
-        smtp_out_put(out, e == last ? SPAN_LIT("250 ") : SPAN_LIT("250-"));
-        smtp_out_put(out, extension_line(s, (enum smtp_extension)e, memory, sizeof memory));
-        smtp_out_put(out, SPAN_LIT("\r\n"));
-    }
-}
-
-static enum smtp_event hello(struct smtp_server *s, const struct smtp_command *c,
-                             struct smtp_out *out)
-{
-    if (!smtp_client_name_valid(c->argument)) {
-        say(s, out, SMTP_OWN_NAME);
-        return SMTP_EV_NEED_INPUT;
-    }
-    drop_transaction(s);
-    s->state = SMTP_STATE_READY;
-    s->esmtp = c->verb == SMTP_VERB_EHLO;
-    s->name = c->argument;
-    if (s->esmtp)
-        reply_ehlo(s, out);
-    else
-        smtp_out_reply(out, 250, NULL, s->config->hostname, false);
-    return SMTP_EV_EHLO;
-}
-
-static enum smtp_event path(struct smtp_server *s, const struct smtp_command *c,
-                            struct smtp_out *out)
-{
-    bool mail = c->verb == SMTP_VERB_MAIL;
-    struct smtp_path_rules rules = {
-        .parameters = s->esmtp,
-        .tls = s->tls,
-        .utf8 = s->utf8,
-        .max = s->config->max_size,
-    };
-    enum smtp_own_reply refusal = smtp_path_arguments(c->verb, c->argument, &rules, &s->path);
-
-    if (refusal != SMTP_OWN_NONE) {
-        if (!mail && s->state == SMTP_STATE_MAIL)
-            s->state = SMTP_STATE_REFUSED;
-        say(s, out, refusal);
-        return SMTP_EV_NEED_INPUT;
-    }
-    s->due = mail ? DUE_MAIL : DUE_RCPT;
-    return mail ? SMTP_EV_MAIL : SMTP_EV_RCPT;
-}
-
-static enum smtp_event starttls(struct smtp_server *s, struct span rest, struct smtp_out *out)
-{
-    if (s->tls || !s->config->offer_starttls) {
-        say(s, out, s->tls ? SMTP_OWN_TLS_ACTIVE : SMTP_OWN_ABSENT);
-        return SMTP_EV_NEED_INPUT;
-    }
-    if (rest.n > 0)
-        return say_and_close(s, out, SMTP_OWN_INJECTION, SMTP_CLOSE_INJECTION);
-    s->due = DUE_STARTTLS;
-    return SMTP_EV_STARTTLS;
-}
-
-/* "Commands: HELO EHLO …", from the table. */
-static void help(struct smtp_out *out)
-{
-    unsigned char memory[LIMIT_SMTP_REPLY_OUT];
-    struct smtp_out text = {.p = memory, .capacity = sizeof memory};
-
-    smtp_out_put(&text, SPAN_LIT("Commands:"));
-    for (unsigned v = 0; v < SMTP_VERB_COUNT; v++) {
-        bool known = false;
-        for (unsigned state = 0; state < SMTP_STATE_COUNT; state++)
-            if (smtp_verb_action((enum smtp_state)state, (enum smtp_verb)v) == SMTP_ACTION_DO)
-                known = true;
-        if (known) {
-            smtp_out_put(&text, SPAN_LIT(" "));
-            smtp_out_put(&text, span_str(smtp_verb_name((enum smtp_verb)v)));
-        }
-    }
-    smtp_out_reply(out, 214, "2.0.0", span_of(text.p, text.n), false);
-}
-
-static enum smtp_event perform(struct smtp_server *s, const struct smtp_command *c,
-                               struct span rest, struct smtp_out *out)
-{
-    switch (c->verb) {
-    case SMTP_VERB_HELO:
-    case SMTP_VERB_EHLO:
-        return hello(s, c, out);
-    case SMTP_VERB_MAIL:
-    case SMTP_VERB_RCPT:
-        return path(s, c, out);
-    case SMTP_VERB_DATA:
-        s->due = DUE_DATA;
-        return SMTP_EV_DATA;
-    case SMTP_VERB_STARTTLS:
-        return starttls(s, rest, out);
-    case SMTP_VERB_RSET:
-        drop_transaction(s);
-        say(s, out, SMTP_OWN_RSET);
-        return SMTP_EV_RSET;
-    case SMTP_VERB_QUIT:
-        reply_named(s, out, 221, "2.0.0", SPAN_LIT("closing connection"));
-        close_session(s, SMTP_CLOSE_QUIT);
-        return SMTP_EV_QUIT;
-    case SMTP_VERB_NOOP:
-        say(s, out, SMTP_OWN_NOOP);
-        break;
-    case SMTP_VERB_VRFY:
-        say(s, out, SMTP_OWN_VRFY);
-        break;
-    case SMTP_VERB_HELP:
-        help(out);
-        break;
-    default:
-        BUG_ON(true);
-    }
-    return SMTP_EV_NEED_INPUT;
-}
-
-/* Why the command is not performed, or SMTP_OWN_NONE. */
-static enum smtp_own_reply objection(enum smtp_action action, const struct smtp_command *c)
-{
-    enum smtp_argument argument = smtp_verb_argument(c->verb);
-
-    switch (action) {
-    case SMTP_ACTION_SEQUENCE:
-        return SMTP_OWN_SEQUENCE;
-    case SMTP_ACTION_NOBODY:
-        return SMTP_OWN_NOBODY;
-    case SMTP_ACTION_ABSENT:
-        return SMTP_OWN_ABSENT;
-    case SMTP_ACTION_DO:
-        if (argument == SMTP_ARGUMENT_NONE && c->argument.n > 0)
-            return SMTP_OWN_ARGUMENT_NONE;
-        if (argument == SMTP_ARGUMENT_SOME && c->argument.n == 0)
-            return SMTP_OWN_ARGUMENT_MISSING;
-        return SMTP_OWN_NONE;
-    case SMTP_ACTION_HOSTILE:
-    case SMTP_ACTION_UNKNOWN:
-        break;
-    }
-    return SMTP_OWN_UNKNOWN;
-}
-
-/* A whole line, without CRLF. Returns SMTP_EV_NEED_INPUT when it is dealt with and no event. */
-static enum smtp_event command(struct smtp_server *s, struct span line, struct span rest,
-                               struct smtp_out *out)
-{
-    struct smtp_command c = {0};
-    enum smtp_action action;
-    enum smtp_own_reply refusal = smtp_command_parse(line, &c);
-
-    if (refusal == SMTP_OWN_NONE) {
-        action = smtp_verb_action((enum smtp_state)s->state, c.verb);
-        if (action == SMTP_ACTION_HOSTILE) {
-            reply_named(s, out, 421, "4.7.0", SPAN_LIT("this is SMTP, closing connection"));
-            close_session(s, SMTP_CLOSE_HOSTILE);
-            return SMTP_EV_CLOSE;
-        }
-        refusal = objection(action, &c);
-        if (c.verb != SMTP_VERB_MAIL && c.verb != SMTP_VERB_RCPT && c.verb != SMTP_VERB_DATA)
-            s->idle++;
-    }
-    if (refusal == SMTP_OWN_NONE)
-        return perform(s, &c, rest, out);
-    say(s, out, refusal);
-    return SMTP_EV_NEED_INPUT;
 }
 
 /* ---- lines ------------------------------------------------------------------------------ */
@@ -418,6 +206,19 @@ static enum take skip_line(struct smtp_server *s, struct span *in)
         return TAKE_PARTIAL;
     s->phase = PHASE_COMMAND;
     return cr ? TAKE_TOO_LONG : TAKE_BARE;
+}
+
+/* The line under way goes on in `in`, beyond the limit. */
+static void begin_skip(struct smtp_server *s, struct span in)
+{
+    s->phase = PHASE_SKIP;
+    s->skip_cr = s->line_used > 0 && s->line->bytes[s->line_used - 1] == '\r';
+    if (s->line_used > 0) {
+        memcpy(s->line->bytes + s->line_used, in.p, LIMIT_SMTP_COMMAND - (size_t)s->line_used);
+        in = span_of(s->line->bytes, LIMIT_SMTP_COMMAND);
+    }
+    s->skip_bdat = server_names_bdat(in);
+    s->line_used = 0;
 }
 
 /* line ends with LF. */
@@ -444,14 +245,13 @@ static enum take take_line(struct smtp_server *s, struct span *in, struct span *
     lf = memchr(in->p, '\n', in->n);
     n = lf == NULL ? in->n : (size_t)(lf - in->p) + 1;
     if (lf != NULL && s->line_used == 0) {
+        s->skip_bdat = n > LIMIT_SMTP_COMMAND && server_names_bdat(*in);
         *line = span_head(*in, n);
         *in = span_from(*in, n);
         return check_line_end(line);
     }
     if (n > LIMIT_SMTP_COMMAND - (size_t)s->line_used) {
-        s->phase = PHASE_SKIP;
-        s->skip_cr = s->line_used > 0 && s->line->bytes[s->line_used - 1] == '\r';
-        s->line_used = 0;
+        begin_skip(s, *in);
         return skip_line(s, in);
     }
     if (s->line == NULL)
@@ -472,16 +272,18 @@ static enum smtp_event next_command(struct smtp_server *s, struct span *in, stru
 
     switch (take_line(s, in, &line)) {
     case TAKE_LINE:
-        return command(s, line, *in, out);
+        return server_command(s, line, *in, out);
     case TAKE_PARTIAL:
         break;
     case TAKE_NO_MEMORY:
         return SMTP_EV_NEED_LINE;
     case TAKE_TOO_LONG:
-        say(s, out, SMTP_OWN_LONG_LINE);
+        if (s->skip_bdat)
+            return server_say_and_end(s, out, SMTP_OWN_BDAT, SMTP_CLOSE_BDAT);
+        server_say(s, out, SMTP_OWN_LONG_LINE);
         break;
     case TAKE_BARE:
-        return say_and_close(s, out, SMTP_OWN_BARE_LINE_END, SMTP_CLOSE_BARE_LINE_END);
+        return server_say_and_end(s, out, SMTP_OWN_BARE_LINE_END, SMTP_CLOSE_BARE_LINE_END);
     }
     return SMTP_EV_NEED_INPUT;
 }
@@ -514,19 +316,23 @@ enum smtp_event smtp_server_next(struct smtp_server *s, struct span *in, struct 
             return SMTP_EV_CLOSE;
         if (s->phase == PHASE_TLS || (s->due != DUE_NONE && s->due != DUE_STARTTLS))
             return SMTP_EV_WAIT;
-        if (in->n == 0 && !ended)
+        bool whole = s->phase == PHASE_CHUNK && s->chunk_left == 0;
+        if (in->n == 0 && !ended && !whole)
             return s->due == DUE_NONE ? SMTP_EV_NEED_INPUT : SMTP_EV_WAIT;
         if (!smtp_out_room(out))
             return SMTP_EV_FLUSH;
         /* What comes while the answer to STARTTLS is due came before it, too. */
         if (s->due == DUE_STARTTLS)
-            return say_and_close(s, out, SMTP_OWN_INJECTION, SMTP_CLOSE_INJECTION);
+            return server_say_and_end(s, out, SMTP_OWN_INJECTION, SMTP_CLOSE_INJECTION);
         if (ended) {
-            reply_named(s, out, 421, "4.7.0", SPAN_LIT("too many errors, closing connection"));
-            close_session(s, SMTP_CLOSE_ERRORS);
+            server_reply_named(s, out, 421, "4.7.0",
+                               SPAN_LIT("too many errors, closing connection"));
+            server_end(s, SMTP_CLOSE_ERRORS);
             return SMTP_EV_CLOSE;
         }
-        event = s->phase == PHASE_DATA ? next_data(s, in) : next_command(s, in, out);
+        event = s->phase == PHASE_DATA    ? next_data(s, in)
+                : s->phase == PHASE_CHUNK ? server_chunk(s, in, out)
+                                          : next_command(s, in, out);
     }
     return event;
 }
@@ -557,7 +363,7 @@ enum smtp_state smtp_server_state(const struct smtp_server *s)
 
 bool smtp_server_in_data(const struct smtp_server *s)
 {
-    return s->phase == PHASE_DATA;
+    return s->phase == PHASE_DATA || s->phase == PHASE_CHUNK;
 }
 
 const char *smtp_close_reason_text(enum smtp_close_reason reason)
@@ -567,6 +373,7 @@ const char *smtp_close_reason_text(enum smtp_close_reason reason)
         [SMTP_CLOSE_QUIT] = "quit",
         [SMTP_CLOSE_BARE_LINE_END] = "bare line end",
         [SMTP_CLOSE_INJECTION] = "data behind STARTTLS",
+        [SMTP_CLOSE_BDAT] = "size of a chunk not readable",
         [SMTP_CLOSE_HOSTILE] = "another protocol",
         [SMTP_CLOSE_ERRORS] = "too many errors",
         [SMTP_CLOSE_CALLER] = "closed by us",

@@ -42,16 +42,18 @@ struct smtp_line {
 };
 
 enum smtp_event {
-    SMTP_EV_NEED_INPUT,  /* *in is used up: send out's bytes, then come with more */
-    SMTP_EV_FLUSH,       /* out has no room for another reply: send, then call again, same *in */
-    SMTP_EV_NEED_LINE,   /* smtp_server_attach, then call again, same *in */
-    SMTP_EV_WAIT,        /* an answer is due, or smtp_server_tls_established; nothing was done */
-    SMTP_EV_EHLO,        /* name, esmtp; replied to; a transaction under way is dropped */
-    SMTP_EV_STARTTLS,    /* answer due */
-    SMTP_EV_MAIL,        /* path; answer due */
-    SMTP_EV_RCPT,        /* path; answer due */
-    SMTP_EV_DATA,        /* answer due: accepting asks the client for the message (354) */
-    SMTP_EV_BODY,        /* body: a span of message bytes, dots unstuffed */
+    SMTP_EV_NEED_INPUT, /* *in is used up: send out's bytes, then come with more */
+    SMTP_EV_FLUSH,      /* out has no room for another reply: send, then call again, same *in */
+    SMTP_EV_NEED_LINE,  /* smtp_server_attach, then call again, same *in */
+    SMTP_EV_WAIT,       /* an answer is due, or smtp_server_tls_established; nothing was done */
+    SMTP_EV_EHLO,       /* name, esmtp; replied to; a transaction under way is dropped */
+    SMTP_EV_STARTTLS,   /* answer due */
+    SMTP_EV_MAIL,       /* path; answer due */
+    SMTP_EV_RCPT,       /* path; answer due */
+    SMTP_EV_DATA,       /* answer due: accepting asks the client for the message (354) */
+    SMTP_EV_BDAT,       /* the first chunk of a message begins; no answer is due before its end */
+    SMTP_EV_BODY,       /* body: a span of message bytes, dots unstuffed */
+    SMTP_EV_CHUNK, /* size, defects so far; a chunk that is not the last has ended; answer due */
     SMTP_EV_END_OF_DATA, /* size, defects; answer due: accepting takes the mail over (250) */
     SMTP_EV_RSET,        /* replied to; a transaction under way is dropped */
     SMTP_EV_QUIT,        /* replied to: send out's bytes and close */
@@ -63,6 +65,7 @@ enum smtp_close_reason {
     SMTP_CLOSE_QUIT,
     SMTP_CLOSE_BARE_LINE_END, /* a bare CR or LF in a command line */
     SMTP_CLOSE_INJECTION,     /* bytes behind STARTTLS */
+    SMTP_CLOSE_BDAT,          /* a chunk's size that can't be read */
     SMTP_CLOSE_HOSTILE,       /* another protocol's verb */
     SMTP_CLOSE_ERRORS,        /* more than max_errors, or LIMIT_SMTP_IDLE_COMMANDS without a mail */
     SMTP_CLOSE_CALLER,        /* smtp_server_close, or a rejection with 421 */
@@ -74,18 +77,24 @@ struct smtp_server {
     const struct smtp_server_config *config;
     struct smtp_line *line;
     uint16_t line_used;
-    bool skip_cr;         /* the last byte skipped of a line too long was CR */
-    uint8_t state;        /* enum smtp_state */
-    uint8_t phase;        /* what the bytes are: commands, data … */
-    uint8_t due;          /* what an answer is due for */
-    bool tls;             /* active */
-    bool esmtp;           /* EHLO, not HELO */
-    bool utf8;            /* the transaction's MAIL said SMTPUTF8 */
-    uint8_t close_reason; /* enum smtp_close_reason */
-    uint32_t errors;      /* commands refused so far */
-    uint32_t idle;        /* commands since the last mail that was accepted */
-    uint32_t recipients;  /* accepted in this transaction */
-    uint32_t mails;       /* accepted in this session */
+    bool skip_cr;   /* the last byte skipped of a line too long was CR */
+    bool skip_bdat; /* that line says BDAT */
+    uint8_t state;  /* enum smtp_state */
+    uint8_t phase;  /* what the bytes are: commands, data … */
+    uint8_t due;    /* what an answer is due for */
+    bool tls;       /* active */
+    bool esmtp;     /* EHLO, not HELO */
+    bool utf8;      /* the transaction's MAIL said SMTPUTF8 */
+    bool binary;    /* … BODY=BINARYMIME */
+    bool chunk_last;
+    uint8_t chunk_refusal; /* enum smtp_own_reply: said when all of the chunk was thrown away */
+    uint8_t close_reason;  /* enum smtp_close_reason */
+    uint32_t errors;       /* commands refused so far */
+    uint32_t idle;         /* commands since the last mail that was accepted */
+    uint32_t recipients;   /* accepted in this transaction */
+    uint32_t mails;        /* accepted in this session */
+    uint64_t chunk;        /* octets of the BDAT under way … */
+    uint64_t chunk_left;   /* … of them, still to come */
     struct smtp_data data;
 
     /* What the last event says. Spans point into its input (or the attached line) and are valid
@@ -93,8 +102,9 @@ struct smtp_server {
      * is reused. */
     struct span name;      /* EHLO: as the client says, checked for harmful bytes only */
     struct smtp_path path; /* MAIL, RCPT */
-    uint64_t size;         /* END_OF_DATA: bytes of content */
-    uint8_t defects;       /* END_OF_DATA: enum smtp_defect */
+    uint64_t size;         /* CHUNK, END_OF_DATA: bytes of content */
+    uint8_t defects;       /* CHUNK, END_OF_DATA: enum smtp_defect; in a BINARYMIME message bare
+                              line ends, NUL and long lines are none */
     struct span body;      /* BODY */
     const char *refusal;   /* the last refusal that the machine made by itself, for the log:
                                     "501 5.1.7 …" in static memory; NULL: none so far */
@@ -112,10 +122,10 @@ void smtp_server_greet(struct smtp_server *s, struct smtp_out *out);
 enum smtp_event smtp_server_next(struct smtp_server *s, struct span *in, struct smtp_out *out);
 
 /* Answers the event that is due, at once or later (END_OF_DATA: after the commit): 250, 220 for
- * STARTTLS, 354 for DATA. Room in out is there when answered at once. To accept END_OF_DATA with
- * SMTP_DEFECTS_SMUGGLING or SMTP_DEFECT_TOO_BIG is a bug.
- * After STARTTLS was accepted: what the caller has received before the 220 leaves and has not fed
- * yet is injected clear text; feed it before accepting (next closes the session then). */
+ * STARTTLS, 354 for DATA. Room in out is there when answered at once. To accept END_OF_DATA or
+ * CHUNK with SMTP_DEFECTS_SMUGGLING or SMTP_DEFECT_TOO_BIG is a bug. After STARTTLS was accepted:
+ * what the caller has received before the 220 leaves and has not fed yet is injected clear text;
+ * feed it before accepting (next closes the session then). */
 void smtp_server_accept(struct smtp_server *s, struct smtp_out *out);
 
 /* The same with a text of the caller's ("queued as …"). */
@@ -123,8 +133,8 @@ void smtp_server_accept_text(struct smtp_server *s, struct smtp_out *out, const 
                              struct span text);
 
 /* Refuses with code (400 to 599), enhanced code of the same class, and text. 421 closes the
- * session. A refused RCPT leaves the transaction, END_OF_DATA, DATA (and MAIL) end it or never
- * begin it. A 5xx counts as an error of the session for MAIL and RCPT (address guessing). */
+ * session. A refused RCPT leaves the transaction; END_OF_DATA, CHUNK, DATA (and MAIL) end it or
+ * never begin it. A 5xx counts as an error of the session for MAIL and RCPT (address guessing). */
 void smtp_server_reject(struct smtp_server *s, struct smtp_out *out, unsigned code,
                         const char *enhanced, struct span text);
 
@@ -142,7 +152,7 @@ void smtp_server_attach(struct smtp_server *s, struct smtp_line *line);
 /* Gives it back: NULL when none was lent or it holds part of a line. */
 struct smtp_line *smtp_server_detach(struct smtp_server *s);
 
-/* Where the dialog is (enum smtp_state); in message data: SMTP_STATE_RCPT. */
+/* Where the dialog is (enum smtp_state); in message data of DATA: SMTP_STATE_RCPT. */
 enum smtp_state smtp_server_state(const struct smtp_server *s);
 bool smtp_server_in_data(const struct smtp_server *s);
 

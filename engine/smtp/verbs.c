@@ -11,11 +11,11 @@ struct verb {
 };
 
 static const struct verb verbs[] = {
-#define VERB(NAME, argument, greeted, ready, mail, refused, rcpt)                                  \
+#define VERB(NAME, argument, greeted, ready, failed, mail, refused, rcpt, chunks)                  \
     {{(const unsigned char *)#NAME, sizeof(#NAME) - 1},                                            \
      SMTP_ARGUMENT_##argument,                                                                     \
-     {SMTP_ACTION_##greeted, SMTP_ACTION_##ready, SMTP_ACTION_##mail, SMTP_ACTION_##refused,       \
-      SMTP_ACTION_##rcpt}},
+     {SMTP_ACTION_##greeted, SMTP_ACTION_##ready, SMTP_ACTION_##failed, SMTP_ACTION_##mail,        \
+      SMTP_ACTION_##refused, SMTP_ACTION_##rcpt, SMTP_ACTION_##chunks}},
 #include "verbs.def"
 #undef VERB
 };

@@ -7,7 +7,7 @@
 #include "span.h"
 
 enum smtp_verb {
-#define VERB(NAME, argument, greeted, ready, mail, refused, rcpt) SMTP_VERB_##NAME,
+#define VERB(NAME, argument, greeted, ready, failed, mail, refused, rcpt, chunks) SMTP_VERB_##NAME,
 #include "verbs.def"
 #undef VERB
     SMTP_VERB_UNKNOWN,
@@ -17,9 +17,11 @@ enum smtp_verb {
 enum smtp_state {
     SMTP_STATE_GREETED,
     SMTP_STATE_READY,
-    SMTP_STATE_MAIL,
+    SMTP_STATE_FAILED,
+    SMTP_STATE_MAIL, /* from here on: a transaction is under way */
     SMTP_STATE_REFUSED,
     SMTP_STATE_RCPT,
+    SMTP_STATE_CHUNKS,
     SMTP_STATE_COUNT
 };
 
@@ -27,6 +29,7 @@ enum smtp_action {
     SMTP_ACTION_DO,
     SMTP_ACTION_SEQUENCE,
     SMTP_ACTION_NOBODY,
+    SMTP_ACTION_LOST,
     SMTP_ACTION_ABSENT,
     SMTP_ACTION_HOSTILE,
     SMTP_ACTION_UNKNOWN, /* 500 5.5.2 */

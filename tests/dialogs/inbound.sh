@@ -12,16 +12,19 @@ CLEAR_PORT=$(free_port)
 CERTIFIED_PORT=$(free_port)
 STRANGERS_PORT=$(free_port)
 
-# Each listener is a flow, so that a dialog can choose what it meets. Mails are thrown away.
+start_sink sink 127.0.0.1 --no-starttls
+
+# Each listener is a flow, so that a dialog can choose what it meets.
 rules='"rules": [
         { "name": "refused", "when": { "recipient": "refused@example.ch" }, "reject": "550 5.1.1 No such user" },
         { "name": "later", "when": { "recipient": "later@example.ch" }, "defer": "451 4.7.1 Try again later" },
         { "name": "idn", "when": { "recipient": "*@b\u00fccher.example" }, "reject": "550 5.1.2 No such domain" },
+        { "name": "away", "when": { "recipient": "away@example.ch" }, "discard": true },
         { "name": "content", "when": { "subject": { "contains": "reject me" } }, "reject": "550 5.7.1 Not wanted" },
-        { "name": "rest", "discard": true } ]'
+        { "name": "rest", "route": "sink" } ]'
 write_policy <<JSON
   "limits": { "message_size": "100K", "recipients": 100 },
-  "routes": {},
+  "routes": { "sink": { "hosts": ["127.0.0.1:$SINK_PORT"] } },
   "flows": {
     "open": { "listen": ["127.0.0.1:$OUT_PORT"], "identity": "server", "accept_from": ["exchange"], $rules },
     "inbound": { "listen": ["127.0.0.1:$IN_PORT"], "identity": "server", "domains": ["example.ch"], $rules },

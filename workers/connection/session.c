@@ -262,6 +262,38 @@ static void on_data(struct worker *w, struct session *s, struct smtp_out *out)
     s->transaction = NULL;
 }
 
+static void on_bdat(struct worker *w, struct session *s)
+{
+    struct transaction_reply reply = {0};
+    (void)transaction_data(w, s->transaction, &reply); /* refused at the end of the chunk */
+}
+
+static void end_transaction(struct worker *w, struct session *s)
+{
+    if (s->transaction)
+        transaction_abort(w, s->transaction);
+    s->transaction = NULL;
+}
+
+/* The content is refused. */
+static void refuse_content(struct worker *w, struct session *s, struct smtp_out *out,
+                           const struct transaction_reply *reply)
+{
+    reject(s, out, reply);
+    counter_add(w->counters,
+                reply->code >= 500 ? COUNTER_mails_rejected : COUNTER_mails_deferred_in, 1);
+    end_transaction(w, s);
+}
+
+static void on_chunk(struct worker *w, struct session *s, struct smtp_out *out)
+{
+    struct transaction_reply reply = {0};
+    if (transaction_chunk(s->transaction, s->smtp.defects, &reply))
+        smtp_server_accept(&s->smtp, out);
+    else
+        refuse_content(w, s, out, &reply);
+}
+
 static enum step on_body(struct worker *w, struct session *s)
 {
     counter_add(w->counters, COUNTER_bytes_in, s->smtp.body.n);
@@ -282,21 +314,11 @@ static enum step on_end_of_data(struct worker *w, struct session *s, struct smtp
     if (reply.code == 250) {
         smtp_server_accept_text(&s->smtp, out, reply.enhanced, span_str(reply.text));
         counter_add(w->counters, COUNTER_mails_discarded, 1);
+        end_transaction(w, s);
     } else {
-        reject(s, out, &reply);
-        counter_add(w->counters,
-                    reply.code >= 500 ? COUNTER_mails_rejected : COUNTER_mails_deferred_in, 1);
+        refuse_content(w, s, out, &reply);
     }
-    transaction_abort(w, s->transaction);
-    s->transaction = NULL;
     return STEP_ON;
-}
-
-static void on_rset(struct worker *w, struct session *s)
-{
-    if (s->transaction)
-        transaction_abort(w, s->transaction);
-    s->transaction = NULL;
 }
 
 static enum step on_close(struct worker *w, struct session *s, struct smtp_out *out, bool quit)
@@ -342,10 +364,16 @@ static enum step session_step(struct worker *w, struct session *s, struct span *
         return STEP_ON;
     case SMTP_EV_BODY:
         return on_body(w, s);
+    case SMTP_EV_BDAT:
+        on_bdat(w, s);
+        return STEP_ON;
+    case SMTP_EV_CHUNK:
+        on_chunk(w, s, out);
+        return STEP_ON;
     case SMTP_EV_END_OF_DATA:
         return on_end_of_data(w, s, out);
     case SMTP_EV_RSET:
-        on_rset(w, s);
+        end_transaction(w, s);
         return STEP_ON;
     case SMTP_EV_QUIT:
         return on_close(w, s, out, true);

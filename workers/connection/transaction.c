@@ -221,6 +221,7 @@ bool transaction_data(struct worker *w, struct transaction *t, struct transactio
     if (!t->header_buffer || n == 0 ||
         !chain_append(&w->chunks, &t->mail->content, span_of(field, n))) {
         refuse(reply, 452, "4.3.1", "Insufficient memory, try again later");
+        t->no_memory = true; /* BDAT: the chunk comes nevertheless */
         return false;
     }
     t->mail->size = n;
@@ -245,7 +246,8 @@ bool transaction_body(struct worker *w, struct transaction *t, struct span body)
 {
     struct mail *m = t->mail;
     if (t->scanning) {
-        header_feed(&t->scanner, body);
+        size_t n = header_feed(&t->scanner, body);
+        t->header_nul |= memchr(body.p, 0, n) != NULL;
         t->scanning = !t->scanner.done;
     }
     if (t->no_memory || t->no_space || t->large.failed)
@@ -271,9 +273,11 @@ static bool acceptable(const struct transaction *t, unsigned defects,
                        struct transaction_reply *reply)
 {
     const struct header_field *received = &t->scanner.fields[WANT_RECEIVED];
-    if (defects & SMTP_DEFECTS_SMUGGLING)
+    /* A header section is lines of text even where any octet is content (RFC 3030 3). */
+    bool binary = t->mail->flags & MAIL_BINARY;
+    if ((defects & SMTP_DEFECTS_SMUGGLING) || (binary && t->scanner.bare))
         refuse(reply, 550, "5.6.11", "Message has a bare CR or LF (RFC 5321 2.3.8)");
-    else if (defects & SMTP_DEFECT_NUL)
+    else if ((defects & SMTP_DEFECT_NUL) || (binary && t->header_nul))
         refuse(reply, 550, "5.6.0", "Message has a NUL byte");
     else if (defects & SMTP_DEFECT_TOO_BIG)
         refuse(reply, 552, "5.3.4", "Message exceeds the size limit");
@@ -288,6 +292,12 @@ static bool acceptable(const struct transaction *t, unsigned defects,
     else
         return true;
     return false;
+}
+
+bool transaction_chunk(const struct transaction *t, unsigned defects,
+                       struct transaction_reply *reply)
+{
+    return acceptable(t, defects, reply);
 }
 
 static void log_refused(const struct transaction *t, const struct transaction_reply *reply)
@@ -319,7 +329,8 @@ bool transaction_end(struct worker *w, struct transaction *t, unsigned defects,
                      struct transaction_reply *reply)
 {
     struct mail *m = t->mail;
-    header_finish(&t->scanner);
+    if (t->header_buffer)
+        header_finish(&t->scanner);
     bool ok = acceptable(t, defects, reply) && rules_at_end(t, reply);
     if (ok && !queue_has_room(w, m->recipient_count)) {
         refuse(reply, 452, "4.3.1", "The queue is full, try again later");

@@ -26,8 +26,9 @@ struct transaction {
     struct chunk *header_buffer;
     struct header_scanner scanner;
     struct header_want wants[WANT_COUNT];
-    bool no_memory; /* content was dropped: 452 at the end */
-    bool no_space;  /* the spool's file could not be written */
+    bool no_memory;  /* content was dropped: 452 at the end */
+    bool no_space;   /* the spool's file could not be written */
+    bool header_nul; /* in the header section: not even BINARYMIME allows that */
     bool scanning;
     struct large large;
 };
@@ -50,6 +51,9 @@ struct transaction *transaction_begin(struct worker *w, struct session *s,
 bool transaction_recipient(struct worker *w, struct transaction *t, const struct smtp_path *path,
                            struct transaction_reply *reply);
 bool transaction_data(struct worker *w, struct transaction *t, struct transaction_reply *reply);
+/* A chunk that is not the last (BDAT) has ended. False with *reply: the mail can't be taken. */
+bool transaction_chunk(const struct transaction *t, unsigned defects,
+                       struct transaction_reply *reply);
 /* False: stop taking input until transaction_resumed (the file is behind). */
 bool transaction_body(struct worker *w, struct transaction *t, struct span body);
 /* True: the mail is on its way to the disk, and session_committed will tell. A reply of 250 with

@@ -1,0 +1,56 @@
+# BDAT (RFC 3030): whatever the chunks, the next server gets the octets that the client sent, and no
+# more; nothing in them is taken for a command or for the end of the message.
+source "$(dirname "$0")/lib.sh"
+e2e_begin
+start_sink sink 127.0.0.1 --no-starttls
+simple_policy "$SINK_PORT"
+must "mgid starts" start_mgid "$POLICY" "$OUT_PORT"
+
+python3 - "$E2E" "$OUT_PORT" "$WORK" <<'SEND'
+import random
+import sys
+sys.path.insert(0, sys.argv[1])
+from smtp import Session
+
+port, work = sys.argv[2], sys.argv[3]
+random.seed(3030)
+head = b"Subject: chunks\r\n\r\n"
+mails = {
+    "dots": head + b".\r\n..\r\n.x\r\n\r\n.\r\nQUIT\r\n",
+    "commands": head + b"RSET\r\nBDAT 5 LAST\r\nDATA\r\n.\r\nMAIL FROM:<x@example.org>\r\n",
+    "headless": b"\r\n.",
+    "eight": head + bytes(range(0x80, 0x100)) + b"\r\n",
+    "inline": head + (b"x" * 76 + b"\r\n") * 3000,
+    "large": head + (b".y" * 38 + b"\r\n") * 20000,
+}
+for name, content in mails.items():
+    s = Session(port)
+    s.command("EHLO client.example")
+    # All in one go: envelope, chunks of any size, empty ones among them, QUIT.
+    out = f"MAIL FROM:<a@example.ch> SIZE={len(content)}\r\nRCPT TO:<{name}@example.org>\r\n".encode()
+    at, chunks = 0, 0
+    while at < len(content):
+        n = random.choice([0, 1, 3, 100, 5000, 65536])
+        piece = content[at:at + n]
+        at += n
+        chunks += 1
+        out += f"BDAT {len(piece)}\r\n".encode() + piece
+    out += b"BDAT 0 LAST\r\nQUIT\r\n"
+    s.send(out)
+    codes = [s.reply()[0] for _ in range(chunks + 4)]
+    assert codes == [250] * (chunks + 3) + [221], (name, codes)
+    assert s.ended()
+    with open(f"{work}/{name}.sent", "wb") as f:
+        f.write(content)
+SEND
+
+for sent in "$WORK"/*.sent; do
+    name=$(basename "$sent" .sent)
+    must "$name arrives" wait_for 20 sink_has sink "$name@example.org"
+    without_received "$(sink_mail sink "$name@example.org")" >"$WORK/got"
+    # DATA ends the last line where BDAT did not.
+    [ "$(tail -c 2 "$sent" | xxd -p)" = 0d0a ] || printf '\r\n' >>"$sent"
+    must "$name is as it was sent" cmp "$sent" "$WORK/got"
+done
+must_not "the next server found no fault" grep -E '"fault":"[^"]' "$WORK/sink.log"
+equal "mails" 6 "$(json_lines "$WORK/sink.log" event=mail --count)"
