@@ -5,6 +5,7 @@ UNIT_log := log ipc
 UNIT_counters := counters
 UNIT_pool := pool log ipc
 UNIT_timer := pool log ipc
+UNIT_order := pool log ipc
 UNITLIBS_log := $(LIB_jansson)
 UNIT_sandbox := sandbox log ipc
 UNITLIBS_sandbox := $(LIB_seccomp)
