@@ -231,8 +231,20 @@
 #define LIMIT_MAIL_TEXT (8u << 20)    /* envelope and replies of a mail in memory */
 #define LIMIT_LARGE_CHUNKS 8          /* of one write to a large mail's file */
 #define LIMIT_MEMORY_SHARE 8          /* a share of 1/8 of the chunks is kept from new mail */
-#define LIMIT_QUEUE_MAILS (1u << 20)
+#define LIMIT_QUEUE_MAILS (1u << 20)  /* of a worker; more needs but this number and the next */
 #define LIMIT_QUEUE_DELIVERIES (1u << 21)
+#define LIMIT_LIVE_MAILS (1u << 16)   /* with their envelope in memory; about 1 KB each */
+#define LIMIT_LIVE_SHARE 4            /* a share of 1/4 of them is kept from those that nobody wants */
+#define LIMIT_ENVELOPES_MIN (24ull << 20) /* bytes of long envelopes: the largest fits twice */
+#define LIMIT_TEXTS (1u << 16)        /* reasons why mails wait, each kept once … */
+#define LIMIT_TEXTS_BYTES (16u << 20) /* … of so many bytes; further ones are in log and spool only */
+#define LIMIT_TURN_TIMERS 1024        /* that fire in one turn */
+#define LIMIT_TURN_DESTINATIONS 64    /* that go on in one turn */
+#define LIMIT_TURN_FAILED 32          /* deliveries of one destination that fail in one turn */
+#define LIMIT_TURN_PARKED 256         /* mails whose memory is given back in one turn */
+#define LIMIT_PUT_OFF_SECONDS 10      /* what could not be done for want of memory */
+#define LIMIT_LIMBO_SECONDS 60        /* until a destination is asked for again */
+#define LIMIT_DAMAGED_SECONDS 3600    /* until a record that did not verify is read again */
 #define LIMIT_QUEUE_PAGE_MAILS 128
 #define LIMIT_DESTINATIONS (1u << 16)
 #define LIMIT_DESTINATION_BUCKETS (1u << 14)

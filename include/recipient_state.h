@@ -9,6 +9,7 @@
     X(QUEUED, "incoming") /* waits for its first attempt */                                        \
     X(ACTIVE, "active")   /* an attempt is under way */                                            \
     X(DEFERRED, "deferred")                                                                        \
+    X(HELD, "hold")           /* by the operator */                                                \
     X(DELIVERED, "delivered") /* final */                                                          \
     X(FAILED, "failed")       /* final: bounced, or needs no bounce */
 

@@ -26,6 +26,28 @@ enum spool_status load_record(struct spool *s, const struct spool_ref *ref, stru
     return SPOOL_OK;
 }
 
+static void point_to_body(struct spool *s, const struct record *record, struct spool_mail *mail)
+{
+    s->loaded_body = (struct iovec){.iov_base = s->loaded + (record->body.p - s->loaded),
+                                    .iov_len = record->body.n};
+    mail->body = &s->loaded_body;
+    mail->body_count = record->body.n > 0;
+}
+
+enum spool_status spool_load_envelope(struct spool *s, struct spool_ref *ref,
+                                      struct spool_mail *mail)
+{
+    struct record record;
+    enum spool_status status = load_record(s, ref, mail, &record);
+    if (status != SPOOL_OK)
+        return status;
+    point_to_body(s, &record, mail);
+    ref->body_size = mail->body_size;
+    ref->body_crc = mail->body_crc;
+    ref->body_offset = ref->offset + RECORD_HEADER + (uint32_t)record.envelope.n;
+    return SPOOL_OK;
+}
+
 enum spool_status spool_load(struct spool *s, const struct spool_ref *ref, struct spool_mail *mail)
 {
     struct record record;
@@ -33,10 +55,7 @@ enum spool_status spool_load(struct spool *s, const struct spool_ref *ref, struc
     if (status != SPOOL_OK)
         return status;
     if (!mail->large) {
-        s->loaded_body = (struct iovec){.iov_base = s->loaded + (record.body.p - s->loaded),
-                                        .iov_len = record.body.n};
-        mail->body = &s->loaded_body;
-        mail->body_count = record.body.n > 0;
+        point_to_body(s, &record, mail);
         return SPOOL_OK;
     }
     int fd = large_open(s, ref->queue_id, mail->body_size);

@@ -303,6 +303,11 @@ uint32_t spool_crc(uint32_t crc, struct span bytes);
  */
 enum spool_status spool_load(struct spool *s, const struct spool_ref *ref, struct spool_mail *mail);
 
+/* As spool_load, but says nothing of the file of a large body, and fills in what of *ref depends on
+ * the record alone (body_size, body_offset, body_crc): a ref may be kept without them. */
+enum spool_status spool_load_envelope(struct spool *s, struct spool_ref *ref,
+                                      struct spool_mail *mail);
+
 /* Reads at most n bytes of the body from offset on. Bytes, 0 at the end, or -errno; -EIO also when
  * the file is shorter than the body. Checks no CRC. */
 ssize_t spool_read(struct spool *s, const struct spool_ref *ref, uint64_t offset, void *buffer,

@@ -207,7 +207,8 @@ bool attempt_begin(struct worker *w, struct client *c, struct delivery *d)
         if (m->recipients[i].delivery == d)
             m->recipients[i].outcome = OUTCOME_NONE;
     d->state = DELIVERY_ACTIVE;
-    d->began = w->now;
+    d->attempted = true;
+    c->began = w->now;
     int error = m->body_missing ? -EBADMSG : mail_load(w, m);
     if (error == 0) {
         c->delivery = d;
@@ -402,7 +403,7 @@ static void log_delivered(const struct worker *w, const struct client *c, const 
     reply_text(c, reply, sizeof reply);
     log_text("reply", reply);
     log_seconds("delay", w->wall - m->arrival);
-    log_seconds("attempt", (int64_t)(w->now - d->began));
+    log_seconds("attempt", (int64_t)(w->now - c->began));
     log_end();
 }
 

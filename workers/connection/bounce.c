@@ -52,7 +52,7 @@ static unsigned report(struct delivery *d, struct dsn_recipient *list, int64_t n
                 .diagnostic = mail_span(m, r->reply),
                 .remote_reply = r->remote,
                 .remote_mta = host_of_relay(mail_span(m, r->relay)),
-                .last_attempt = d->began > 0 ? now : 0,
+                .last_attempt = d->attempted ? now : 0,
             };
         n++;
     }

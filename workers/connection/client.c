@@ -90,7 +90,7 @@ static void client_broke(struct worker *w, struct client *c, const char *why)
     c->delivery = NULL;
     if (c->smtp.mails > 0 && !c->responded && !d->rerun) {
         d->rerun = true;
-        queue_put_back(d);
+        queue_put_back(w, d);
         client_close(w, c);
         return;
     }
@@ -271,7 +271,7 @@ static void become_idle(struct worker *w, struct client *c)
 static bool take_next(struct worker *w, struct client *c)
 {
     struct delivery *d;
-    while ((d = delivery_shift(&c->destination->ready)) != NULL)
+    while ((d = destination_take(w, c->destination)) != NULL)
         if (attempt_begin(w, c, d))
             return true;
     return false;

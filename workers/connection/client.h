@@ -24,6 +24,7 @@ struct client {
     bool responded; /* something was answered in this transaction */
     struct client *next_idle;
     struct delivery *delivery;
+    uint64_t began; /* microseconds, monotonic: of the attempt under way */
     struct smtp_client smtp;
     struct smtp_client_config config;
     struct smtp_envelope envelope;

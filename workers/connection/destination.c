@@ -47,28 +47,50 @@ static bool by_recipient(const struct worker *w, struct span route)
            policy_route(&g->policy, index).kind == POLICY_ROUTE_MX_RECIPIENT;
 }
 
+/* What a destination is found by. */
+struct destination_key {
+    char route[LIMIT_NAME + 1];
+    char domain[LIMIT_DOMAIN + 1];
+    bool by_domain;
+};
+
+static struct destination *find(struct worker *w, struct span route, struct span recipient,
+                                struct destination_key *key)
+{
+    route = span_head(route, LIMIT_NAME);
+    memcpy(key->route, route.p, route.n);
+    key->route[route.n] = '\0';
+    key->domain[0] = '\0';
+    key->by_domain = by_recipient(w, route);
+    if (key->by_domain)
+        domain_of(recipient, key->domain);
+    struct destination *d = w->queue.buckets[bucket_of(w, key->route, key->domain)];
+    while (d && (strcmp(d->route, key->route) != 0 || strcmp(d->domain, key->domain) != 0 ||
+                 d->by_domain != key->by_domain))
+        d = d->next_in_bucket;
+    return d;
+}
+
+struct destination *destination_find(struct worker *w, struct span route, struct span recipient)
+{
+    struct destination_key key;
+    return find(w, route, recipient, &key);
+}
+
 struct destination *destination_for(struct worker *w, struct span route, struct span recipient)
 {
-    char name[LIMIT_NAME + 1];
-    char domain[LIMIT_DOMAIN + 1] = "";
-    route = span_head(route, LIMIT_NAME);
-    memcpy(name, route.p, route.n);
-    name[route.n] = '\0';
-    bool by_domain = by_recipient(w, route);
-    if (by_domain)
-        domain_of(recipient, domain);
-    struct destination **bucket = &w->queue.buckets[bucket_of(w, name, domain)];
-    for (struct destination *d = *bucket; d; d = d->next_in_bucket)
-        if (strcmp(d->route, name) == 0 && strcmp(d->domain, domain) == 0 &&
-            d->by_domain == by_domain)
-            return d;
-    struct destination *d = pool_get(&w->queue.destinations);
+    struct destination_key key;
+    struct destination *d = find(w, route, recipient, &key);
+    if (d)
+        return d;
+    d = pool_get(&w->queue.destinations);
     if (!d)
         return NULL;
+    struct destination **bucket = &w->queue.buckets[bucket_of(w, key.route, key.domain)];
     memset(d, 0, offsetof(struct destination, candidates));
-    memcpy(d->route, name, sizeof name);
-    memcpy(d->domain, domain, sizeof domain);
-    d->by_domain = by_domain;
+    memcpy(d->route, key.route, sizeof key.route);
+    memcpy(d->domain, key.domain, sizeof key.domain);
+    d->by_domain = key.by_domain;
     d->timer.kind = TIMER_DESTINATION;
     d->next_in_bucket = *bucket;
     *bucket = d;
@@ -84,7 +106,7 @@ void destination_rest(struct worker *w, struct destination *d)
 void destination_timer(struct worker *w, struct timer *t)
 {
     struct destination *d = timer_owner(t, struct destination, timer);
-    if (d->deliveries > 0 || d->clients > 0 || d->state == DESTINATION_ASKING)
+    if (d->deliveries > 0 || d->clients > 0 || d->state == DESTINATION_ASKING || d->busy)
         return;
     struct destination **p = &w->queue.buckets[bucket_of(w, d->route, d->domain)];
     while (*p != d)
@@ -102,29 +124,52 @@ static uint64_t pause_microseconds(const struct worker *w)
     return (first < most ? first : most) * 1000000;
 }
 
-void destination_failed(struct worker *w, struct destination *d, const char *why, bool permanent,
-                        const char *status)
+struct delivery *destination_take(struct worker *w, struct destination *d)
 {
-    struct delivery_line line = d->ready;
     struct delivery *one;
+    for (unsigned n = 0; n < LIMIT_TURN_FAILED && (one = delivery_shift(&d->ready)); n++)
+        if (queue_begin(w, one))
+            return one;
+    if (d->ready.count > 0)
+        destination_wake(w, d);
+    return NULL;
+}
+
+static void fail_some(struct worker *w, struct destination *d)
+{
+    struct delivery *one = NULL;
     char reason[LIMIT_REASON];
-    (void)snprintf(reason, sizeof reason, "%s", why);
-    memset(&d->ready, 0, sizeof d->ready);
-    if (!permanent) {
-        memcpy(d->reason, reason, sizeof reason);
-        d->down_until = w->now + pause_microseconds(w);
-    }
-    while ((one = delivery_shift(&line)) != NULL) {
+    memcpy(reason, d->reason, sizeof reason);
+    for (unsigned n = 0; n < LIMIT_TURN_FAILED && d->failing > 0; n++) {
+        one = delivery_shift(&d->ready);
+        d->failing = one ? d->failing - 1 : 0;
+        if (!one || !queue_begin(w, one))
+            continue;
         struct mail *m = one->mail;
-        one->state = DELIVERY_ACTIVE;
         for (uint32_t i = 0; i < m->recipient_count; i++) {
             struct recipient *r = &m->recipients[i];
             if (r->delivery == one)
-                recipient_note(m, r, permanent ? OUTCOME_FAILED : OUTCOME_DEFERRED, status,
-                               span_str(reason), SPAN_EMPTY, false);
+                recipient_note(m, r, d->failing_for_good ? OUTCOME_FAILED : OUTCOME_DEFERRED,
+                               d->failing_status, span_str(reason), SPAN_EMPTY, false);
         }
         queue_attempted(w, one, span_str(reason));
     }
+    if (d->failing > 0)
+        destination_wake(w, d);
+}
+
+void destination_failed(struct worker *w, struct destination *d, const char *why, bool permanent,
+                        const char *status)
+{
+    char reason[LIMIT_REASON]; /* why may be d->reason */
+    (void)snprintf(reason, sizeof reason, "%s", why);
+    memcpy(d->reason, reason, sizeof reason);
+    (void)snprintf(d->failing_status, sizeof d->failing_status, "%s", status);
+    d->failing = d->ready.count;
+    d->failing_for_good = permanent;
+    if (!permanent)
+        d->down_until = w->now + pause_microseconds(w);
+    fail_some(w, d);
 }
 
 struct candidate *destination_candidate(const struct worker *w, struct destination *d)
@@ -221,9 +266,8 @@ static void ask(struct worker *w, struct destination *d)
     }
     struct policy_route route = policy_route(&g->policy, d->route_index);
     if (route.kind == POLICY_ROUTE_MX_RECIPIENT && d->domain[0] == '\0' && !d->by_domain) {
-        destination_failed(w, d,
-                           "the route now goes by the recipient's domain: waits for a restart",
-                           false, "4.3.5");
+        /* The next time that a mail is read back its recipients are sorted by the new policy. */
+        destination_failed(w, d, "the route goes by the recipient's domain now", false, "4.3.5");
         return;
     }
     d->state = DESTINATION_ASKING;
@@ -319,6 +363,10 @@ static bool step(struct worker *w, struct destination *d)
 {
     if (d->ready.count == 0 || w->draining || !w->generations.current)
         return false;
+    if (d->failing > 0) {
+        fail_some(w, d);
+        return false;
+    }
     if (d->idle) {
         client_next_mail(w, d->idle);
         return true;
@@ -344,6 +392,29 @@ static bool step(struct worker *w, struct destination *d)
     return client_open(w, d);
 }
 
+void destination_wake(struct worker *w, struct destination *d)
+{
+    struct queue *q = &w->queue;
+    if (d->busy)
+        return;
+    d->busy = true;
+    d->next_busy = NULL;
+    if (q->busy)
+        q->busy_last->next_busy = d;
+    else
+        q->busy = d;
+    q->busy_last = d;
+}
+
+void destination_run_next(struct worker *w)
+{
+    struct queue *q = &w->queue;
+    struct destination *d = q->busy;
+    q->busy = d->next_busy;
+    d->busy = false;
+    destination_run(w, d);
+}
+
 void destination_run(struct worker *w, struct destination *d)
 {
     if (d->running) /* called from within one of its own steps: that goes on */
@@ -360,6 +431,6 @@ void destination_run_all(struct worker *w)
     for (uint32_t i = 0; i < w->queue.destinations.fresh; i++) {
         struct destination *d = pool_at(&w->queue.destinations, i);
         if (d && d->ready.count > 0)
-            destination_run(w, d);
+            destination_wake(w, d);
     }
 }

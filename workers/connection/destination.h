@@ -30,7 +30,12 @@ struct destination {
     char domain[LIMIT_DOMAIN + 1]; /* "" unless the route goes by the recipient's MX */
     bool by_domain;                /* it did when this was made */
     struct destination *next_in_bucket;
+    struct destination *next_busy; /* in the queue's list */
+    struct delivery *sorted;       /* while an entry's recipients are sorted: its delivery */
     struct delivery_line ready;
+    uint32_t failing; /* of them, from the first on: nothing could be delivered, to be told yet */
+    bool failing_for_good;
+    char failing_status[12];
     uint32_t deliveries; /* that exist, in whatever state */
     uint32_t clients;    /* connections, or being made */
     uint32_t starting;   /* of them, those that have no delivery yet */
@@ -42,6 +47,7 @@ struct destination {
     uint64_t known_until; /* microseconds, monotonic */
     uint64_t down_until;
     bool running;
+    bool busy;          /* in the queue's list */
     struct timer timer; /* when nothing is left to do: to be forgotten */
     char reason[LIMIT_REASON];
     uint32_t candidate_count;
@@ -51,6 +57,18 @@ struct destination {
 /* The destination of a recipient on that route; made when it is new. NULL: as many as the worker
  * can hold. */
 struct destination *destination_for(struct worker *w, struct span route, struct span recipient);
+
+/* The same, NULL when there is none yet. */
+struct destination *destination_find(struct worker *w, struct span route, struct span recipient);
+
+/* It has something to do: runs with the others at the end of the turn. */
+void destination_wake(struct worker *w, struct destination *d);
+
+/* The first of the queue's busy ones runs. */
+void destination_run_next(struct worker *w);
+
+/* Takes the next ready delivery that can be begun (queue_begin). NULL: none. */
+struct delivery *destination_take(struct worker *w, struct destination *d);
 
 /* Does what can be done: hands ready deliveries to idle clients, opens new ones, asks names. */
 void destination_run(struct worker *w, struct destination *d);
@@ -74,7 +92,8 @@ void destination_candidate_failed(struct worker *w, struct destination *d, struc
 void destination_candidate_distrust(const struct worker *w, struct destination *d,
                                     struct candidate *c, const char *why);
 
-/* Nothing can be delivered now (or ever, when permanent; status then is the enhanced code). */
+/* Nothing can be delivered now (or ever, when permanent; status then is the enhanced code): tells
+ * all that are ready, a few a turn. */
 void destination_failed(struct worker *w, struct destination *d, const char *why, bool permanent,
                         const char *status);
 

@@ -5,37 +5,71 @@
 #include <errno.h>
 #include <stdlib.h>
 
-struct mail *mail_new(struct worker *w)
+struct mail *mail_attach(struct worker *w, struct entry *e)
 {
     struct mail *m = pool_get(&w->queue.mails);
     if (!m)
         return NULL;
     memset(m, 0, offsetof(struct mail, few));
+    m->entry = e;
+    m->budget = &w->queue.budget;
     m->recipients = m->few;
     m->recipient_capacity = MAIL_FEW_RECIPIENTS;
     m->text = m->short_text;
     m->text_capacity = sizeof m->short_text;
+    e->mail = m;
+    return m;
+}
+
+void mail_detach(struct worker *w, struct mail *m)
+{
+    BUG_ON(m->holders > 0 || m->idle);
+    chain_free(&w->chunks, &m->content);
+    if (m->recipients != m->few) {
+        m->budget->used -= m->recipient_capacity * sizeof *m->recipients;
+        free(m->recipients);
+    }
+    if (m->text != m->short_text) {
+        m->budget->used -= m->text_capacity;
+        free(m->text);
+    }
+    m->entry->mail = NULL;
+    pool_put(&w->queue.mails, m);
+}
+
+struct mail *mail_new(struct worker *w)
+{
+    struct entry *e = pool_get(&w->queue.entries);
+    if (!e)
+        return NULL;
+    memset(e, 0, sizeof *e);
+    struct mail *m = mail_attach(w, e);
+    if (!m)
+        pool_put(&w->queue.entries, e);
     return m;
 }
 
 void mail_free(struct worker *w, struct mail *m)
 {
-    BUG_ON(m->holders > 0);
-    chain_free(&w->chunks, &m->content);
-    if (m->recipients != m->few)
-        free(m->recipients);
-    if (m->text != m->short_text)
-        free(m->text);
-    pool_put(&w->queue.mails, m);
+    struct entry *e = m->entry;
+    BUG_ON(e->queued);
+    mail_detach(w, m);
+    pool_put(&w->queue.entries, e);
 }
 
 /* Moves an array that lies in the mail, or grows one that does not. */
-static void *grow(void *old, const void *inside, size_t used, size_t wanted)
+static void *grow(struct mail *m, void *old, const void *inside, size_t had, size_t used,
+                  size_t wanted)
 {
-    if (old != inside)
-        return realloc(old, wanted);
-    void *p = malloc(wanted);
-    if (p)
+    struct mail_budget *b = m->budget;
+    size_t more = old == inside ? wanted : wanted - had;
+    if (b->used >= b->limit)
+        return NULL;
+    void *p = old == inside ? malloc(wanted) : realloc(old, wanted);
+    if (!p)
+        return NULL;
+    b->used += more;
+    if (old == inside)
         memcpy(p, old, used);
     return p;
 }
@@ -47,7 +81,7 @@ bool mail_put(struct mail *m, struct span bytes, struct mail_text *out)
     uint32_t needed = m->text_used + (uint32_t)bytes.n;
     if (needed > m->text_capacity) {
         uint32_t capacity = 2 * needed < LIMIT_MAIL_TEXT ? 2 * needed : LIMIT_MAIL_TEXT;
-        char *p = grow(m->text, m->short_text, m->text_used, capacity);
+        char *p = grow(m, m->text, m->short_text, m->text_capacity, m->text_used, capacity);
         if (!p)
             return false;
         m->text = p;
@@ -64,8 +98,8 @@ struct recipient *mail_add_recipient(struct mail *m)
 {
     if (m->recipient_count == m->recipient_capacity) {
         uint32_t capacity = 2 * m->recipient_capacity;
-        struct recipient *p =
-            grow(m->recipients, m->few, m->recipient_count * sizeof *p, capacity * sizeof *p);
+        size_t used = m->recipient_count * sizeof *m->recipients;
+        struct recipient *p = grow(m, m->recipients, m->few, used, used, capacity * sizeof *p);
         if (!p)
             return NULL;
         m->recipients = p;

@@ -16,7 +16,15 @@
 
 struct worker;
 struct delivery;
+struct entry;
 struct transaction;
+
+/* What envelopes take beside the mails themselves: bytes. One may be over the limit: the one that
+ * the first allocation of a mail found below it. */
+struct mail_budget {
+    uint64_t used;
+    uint64_t limit;
+};
 
 /* A piece of the mail's text. */
 struct mail_text {
@@ -77,13 +85,17 @@ enum dsn_notify {
 };
 
 struct mail {
+    struct entry *entry; /* its place in the queue, taken when the mail begins */
+    struct mail_budget *budget;
+    struct mail *idle_next, *idle_previous; /* while it is in the queue's list `idle` */
+    bool idle;
     uint64_t id;
     int64_t arrival; /* microseconds since 1970 */
     int64_t expires; /* seconds since 1970 */
     uint64_t size;   /* of the content, with the fields that we added */
     uint32_t flags;
     uint32_t open;    /* recipients not in a final state */
-    uint32_t holders; /* deliveries, and a commit under way */
+    uint32_t holders; /* deliveries that need it in memory, and who works with it */
     uint32_t recipient_count;
     uint32_t recipient_capacity;
     uint32_t text_used;
@@ -106,13 +118,17 @@ struct mail {
     char short_text[MAIL_SHORT_TEXT];
 };
 
-/* A mail without recipients, or NULL when the queue is full. */
+/* A mail without recipients, or NULL when the queue, or memory, is full. */
 struct mail *mail_new(struct worker *w);
 
-/* Gives everything back. */
+/* Gives everything back, its place in the queue too. */
 void mail_free(struct worker *w, struct mail *m);
 
-/* Copies bytes into the mail's text. False: no memory, or over LIMIT_MAIL_TEXT. */
+/* The memory for a mail that has its place in the queue; NULL for now. And gives it back. */
+struct mail *mail_attach(struct worker *w, struct entry *e);
+void mail_detach(struct worker *w, struct mail *m);
+
+/* Copies bytes into the mail's text. False: no memory, over the budget or LIMIT_MAIL_TEXT. */
 bool mail_put(struct mail *m, struct span bytes, struct mail_text *out);
 
 /* NULL: no memory. */

@@ -26,7 +26,7 @@ static void lay_out(struct worker *w, const struct policy_settings *s)
     must(pool_init(&w->lines, sizeof(struct smtp_line), s->sessions), "command lines");
     must(pool_init(&w->clients, sizeof(struct client), LIMIT_CLIENTS), "clients");
     must(chunk_pool_init(&w->chunks, (uint32_t)(s->memory / LIMIT_CHUNK)), "buffers");
-    must(queue_init(w), "the queue");
+    must(queue_init(w, s->memory), "the queue");
     must(timer_heap_init(&w->timers, streams + LIMIT_QUEUE_DELIVERIES + LIMIT_DESTINATIONS + 1),
          "timers");
 }

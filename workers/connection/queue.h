@@ -1,19 +1,30 @@
 /*
  * queue: the accepted mails of this worker, until each recipient has its outcome.
  *
+ * A mail is an entry, small, for as long as it is queued. Its envelope and content (struct mail)
+ * are in memory while it is fresh, attempted or bounced; else it is parked: what is needed is read
+ * back from the spool. So a mail that waits costs an entry, a delivery, a place in the order and
+ * one in the heap of timers: under 200 bytes.
+ *
  * A delivery is a mail's recipients with one destination: the unit that is attempted, deferred
  * with back-off and, in the end, recorded in the spool. States of a delivery:
  *
  *     READY     in its destination's line
  *     ACTIVE    a client has it
- *     WAITING   deferred: its timer brings it back to READY
+ *     WAITING   deferred or held: its timer brings it back to READY
  *     RECORDING outcomes are known, the spool's batch had no room for them yet
  *     BOUNCING  its recipients failed for good: a notification is on its way to the disk
+ *
+ * Nothing can get stuck: in READY and WAITING the timer is armed, at the latest for the moment at
+ * which the first recipient's time is over; ACTIVE ends with its connection, which has deadlines;
+ * RECORDING is tried again with each batch, BOUNCING by the timer.
  */
 #ifndef MGID_QUEUE_H
 #define MGID_QUEUE_H
 
+#include "engine/pool/order.h"
 #include "engine/pool/pool.h"
+#include "engine/pool/texts.h"
 #include "engine/pool/timer.h"
 #include "workers/connection/mail.h"
 
@@ -29,35 +40,89 @@ enum delivery_state {
 };
 
 struct delivery {
-    struct mail *mail;
+    struct entry *entry;
+    struct mail *mail;               /* NULL: parked. ACTIVE, RECORDING, `bouncing`: never */
     struct destination *destination; /* NULL: bouncing */
     struct delivery *next;           /* in the line it stands in */
-    enum delivery_state state;
-    uint32_t recipients; /* of the mail, that are this delivery's */
-    uint32_t attempts;
-    uint64_t next_attempt; /* seconds since 1970 */
-    uint64_t began;        /* microseconds, monotonic: of the attempt under way */
-    bool bouncing;         /* a notification is on its way to the disk */
-    bool rerun;            /* was put back once because a kept connection had died */
+    struct delivery *previous;
     struct timer timer;
+    uint32_t sibling;         /* the entry's next delivery, by its number plus 1; 0: none */
+    uint32_t next_attempt;    /* seconds since 1970, as expires */
+    uint32_t expires;         /* of the recipient whose time is over first */
+    unsigned recipients : 14; /* of the mail, that are this delivery's */
+    unsigned attempts : 9;    /* counted to DELIVERY_ATTEMPTS_MAX */
+    unsigned state : 3;       /* enum delivery_state */
+    unsigned priority : 2;
+    unsigned attempted : 1; /* by a connection, since it is in memory */
+    unsigned bouncing : 1;  /* a notification is on its way to the disk */
+    unsigned rerun : 1;     /* was put back once because a kept connection had died */
+    unsigned pinned : 1;    /* holds the mail in memory */
 };
+
+#define DELIVERY_ATTEMPTS_MAX 511
+
+_Static_assert(sizeof(struct delivery) <= POOL_ALIGNMENT, "a million of them: a cache line each");
+_Static_assert(LIMIT_RECIPIENTS_MAX < 1 << 14, "a mail's recipients can be counted");
 
 struct delivery_line {
     struct delivery *first, *last;
     uint32_t count;
 };
 
+/* What a recipient of a parked mail is: a number of queue.texts in the low bits, and these. */
+enum entry_word {
+    WORD_TEXT = (1 << 24) - 1, /* status, relay and reply of the last attempt */
+    WORD_REMOTE = 1 << 24,     /* struct recipient.remote */
+    WORD_FAILED = 1 << 25,     /* for good: belongs to the entry's bouncing delivery */
+    WORD_FINISHED = 1 << 26,   /* has its outcome */
+    WORD_NOTICES_AT = 27,      /* struct recipient.notices, in five bits */
+    WORD_NOTICES_MAX = 31,
+};
+
+enum { ENTRY_FEW = 2 }; /* recipients whose words lie in the entry */
+
+struct entry {
+    uint64_t id;      /* queue id */
+    uint32_t segment; /* where it is (struct spool_ref) while it is parked, as the next five */
+    uint32_t offset;
+    uint32_t length;
+    uint32_t size; /* of the content, bytes */
+    uint16_t recipients;
+    uint16_t left;
+    bool large;
+    bool body_missing;
+    bool held;         /* by the operator: waits, but for its expiry */
+    bool queued;       /* stored, and in queue.order */
+    struct mail *mail; /* NULL: parked */
+    struct delivery *deliveries;
+    union {
+        uint32_t few[ENTRY_FEW];
+        uint32_t *many;
+    } words; /* while it is parked: a word a recipient */
+};
+
+_Static_assert(sizeof(struct entry) <= POOL_ALIGNMENT, "a million of them: a cache line each");
+_Static_assert(LIMIT_MESSAGE_SIZE_MAX <= UINT32_MAX, "a content's size fits");
+_Static_assert(LIMIT_TEXTS <= WORD_TEXT, "a text's number fits");
+
 struct queue {
-    struct pool mails;
+    struct pool entries;
+    struct pool mails; /* those in memory */
     struct pool deliveries;
     struct pool destinations;
-    struct destination **buckets; /* LIMIT_DESTINATION_BUCKETS chains */
+    struct order order; /* stored entries by queue id: their numbers in the pool */
+    struct texts texts;
+    struct mail_budget budget;
+    struct mail *idle, *idle_last; /* in memory, wanted by nobody at this moment: oldest first */
+    struct destination **buckets;  /* LIMIT_DESTINATION_BUCKETS chains */
+    struct destination *limbo;     /* for those that no destination could be had for */
+    struct destination *busy, *busy_last; /* have more to do in the next turn */
     struct delivery_line unrecorded;
     uint64_t hash_seed;
 };
 
-/* Lays out memory. 0 or -1 with errno. */
-int queue_init(struct worker *w);
+/* Lays out memory; `memory` is the policy's for a worker. 0 or -1 with errno. */
+int queue_init(struct worker *w, uint64_t memory);
 
 /* Can a mail for so many recipients have its deliveries and destinations? A share is kept for those
  * that are being committed at this moment. */
@@ -66,18 +131,30 @@ bool queue_has_room(const struct worker *w, uint32_t recipients);
 /* A mail was committed: makes its deliveries and begins to attempt them. */
 void queue_take(struct worker *w, struct mail *m);
 
-/* A mail was found at recovery. */
+/* A mail was found at recovery: it is parked, its deliveries timed. Needs a policy in use. */
 void queue_recovered(struct worker *w, const struct spool_recovered *found);
 
-/* After recovery, when routes are known: attempts what is due. */
-void queue_start(struct worker *w);
+/* Once a turn: gives memory back when it is short, goes on with destinations that have more to
+ * do. Bounded. */
+void queue_turn(struct worker *w);
+
+/* Is there something to do for queue_turn at once? */
+static inline bool queue_busy(const struct queue *q)
+{
+    return q->busy != NULL;
+}
+
+/* The delivery was taken out of its destination's line to be attempted (or failed): it is ACTIVE
+ * now, its mail in memory. False: that can't be at this moment, or it has another destination by
+ * now; it was dealt with. */
+bool queue_begin(struct worker *w, struct delivery *d);
 
 /* An attempt is over; the recipients' outcomes and replies are set. Those without outcome count
  * as deferred, for the reason `why`. */
 void queue_attempted(struct worker *w, struct delivery *d, struct span why);
 
 /* The delivery was not attempted and stands ready again (its client was lost, not its fault). */
-void queue_put_back(struct delivery *d);
+void queue_put_back(struct worker *w, struct delivery *d);
 
 /* A bouncing delivery's notification is on disk, or is not wanted: the recipients that it
  * reported (OUTCOME_REPORTED) are done. */
@@ -91,10 +168,17 @@ void queue_timer(struct worker *w, struct timer *t);
 
 void delivery_push(struct delivery_line *line, struct delivery *d);
 void delivery_push_front(struct delivery_line *line, struct delivery *d);
+void delivery_remove(struct delivery_line *line, struct delivery *d);
 struct delivery *delivery_shift(struct delivery_line *line);
 
 /* Notes why for a recipient. Memory failing, the reason is left out. */
 void recipient_note(struct mail *m, struct recipient *r, enum recipient_outcome outcome,
                     const char *status, struct span reply, struct span relay, bool remote);
+
+/* When the recipient's time is over: seconds since 1970. */
+static inline int64_t recipient_expires(const struct mail *m, const struct recipient *r)
+{
+    return r->expires > 0 ? r->expires : m->expires;
+}
 
 #endif

@@ -55,7 +55,7 @@ void recovery_run(struct worker *w)
         fatal_env(EXIT_IOERR, spool_error(w->spool), "recovery: %s", spool_status_text(status));
     worker_read_clocks(w);
     log_begin(LOG_INFO, "recovered");
-    log_number("mails", w->queue.mails.used);
+    log_number("mails", w->queue.entries.used);
     log_seconds("seconds", (int64_t)(w->now - began));
     log_end();
 }

@@ -36,7 +36,6 @@ void worker_policy_changed(struct worker *w)
     }
     w->serving = true;
     recovery_run(w);
-    queue_start(w);
     listen_arm(w);
     log_begin(LOG_INFO, "serving");
     log_number("listeners", w->listener_count);
@@ -59,7 +58,7 @@ void worker_drain(struct worker *w, uint32_t milliseconds)
 
 static bool drained(const struct worker *w)
 {
-    if (w->drain_only && w->serving && w->queue.mails.used == 0 && commit_idle(w))
+    if (w->drain_only && w->serving && w->queue.entries.used == 0 && commit_idle(w))
         return true;
     return w->draining && ((w->sessions_open == 0 && w->last_words == 0 && w->clients.used == 0 &&
                             commit_idle(w) && w->transactions.used == 0) ||
@@ -97,7 +96,9 @@ static void housekeeping(struct worker *w)
 static void run_timers(struct worker *w)
 {
     struct timer *t;
-    while ((t = timer_expired(&w->timers, w->now)) != NULL) {
+    /* What is left is due at once in the next turn. */
+    for (unsigned n = 0; n < LIMIT_TURN_TIMERS && (t = timer_expired(&w->timers, w->now)) != NULL;
+         n++) {
         switch ((enum timer_kind)t->kind) {
         case TIMER_STREAM:
             stream_timer(w, t);
@@ -133,6 +134,8 @@ static void complete(struct worker *w, struct io_uring_cqe *cqe)
 
 static uint64_t wait_time(const struct worker *w)
 {
+    if (queue_busy(&w->queue))
+        return 0;
     uint64_t until = timer_next(&w->timers);
     uint64_t commit = w->serving ? commit_next(w) : UINT64_MAX;
     if (commit < until)
@@ -164,6 +167,7 @@ void worker_run(struct worker *w)
         if (w->draining)
             session_drain(w);
         if (w->serving) {
+            queue_turn(w);
             commit_turn(w);
             spool_maintain(w->spool);
         }

@@ -104,7 +104,7 @@ static json_t *take_recipient(struct msg_reader *r, unsigned *state)
 static unsigned mail_state(unsigned mail, unsigned recipient)
 {
     static const unsigned char rank[RECIPIENT_STATE_COUNT] = {
-        [RECIPIENT_QUEUED] = 1, [RECIPIENT_DEFERRED] = 2, [RECIPIENT_ACTIVE] = 3};
+        [RECIPIENT_QUEUED] = 1, [RECIPIENT_DEFERRED] = 2, [RECIPIENT_ACTIVE] = 3, [RECIPIENT_HELD] = 4};
     return recipient < RECIPIENT_STATE_COUNT && rank[recipient] > rank[mail] ? recipient : mail;
 }
 
