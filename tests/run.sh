@@ -130,6 +130,7 @@ for build in "$@"; do
     run_fuzz "$build"
     echo "--- dialogs of $build"
     run_counted "dialogs" env BUILD="$build" tests/dialogs/inbound.sh
+    run_counted "outbound dialogs" env BUILD="$build" tests/dialogs/outbound.sh
     echo "--- end-to-end tests of $build"
     run_counted "end-to-end tests" env BUILD="$build" tests/e2e/run.sh
 done

@@ -10,7 +10,7 @@ class Malformed(Exception):
 
 @dataclass
 class Step:
-    kind: str  # C S (a line), C~ S~ (bytes as they are), C. S. (closes), TLS
+    kind: str  # C S (a line), C~ S~ (bytes as they are), C. S. (closes), TLS, MAIL, CONNECT
     text: str  # as in the file, escapes not yet resolved
     line: int
 
@@ -44,7 +44,7 @@ def resolve(text):
     return out + text[at:].encode()
 
 
-STEP = re.compile(r"(?:([CS])(?:(: ?|~ ?)(.*)|(\.)))$|TLS(?: (.*))?$")
+STEP = re.compile(r"(?:([CS])(?:(: ?|~ ?)(.*)|(\.)))$|(TLS|MAIL|CONNECT)(?: (.*))?$")
 
 
 def parse(path):
@@ -65,7 +65,7 @@ def parse(path):
             kind = side + ("." if end else "" if mark.startswith(":") else "~")
             dialog.steps.append(Step(kind, text or "", number))
         elif step:
-            dialog.steps.append(Step("TLS", step.group(5) or "", number))
+            dialog.steps.append(Step(step.group(5), step.group(6) or "", number))
         else:
             raise Malformed(f"{path}:{number}: neither comment, option nor step: {line}")
     if not dialog.rule or not dialog.steps:
