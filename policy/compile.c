@@ -64,6 +64,14 @@ static void read_log_file(struct compiler *c, const struct place *at, const json
     (void)value_path(c, at, value, LIMIT_PATH - 1, &s->log_file);
 }
 
+static void read_sandbox(struct compiler *c, const struct place *at, const json_t *value,
+                         void *draft)
+{
+    static const char *const words[] = {"available", "require"};
+    struct rec_settings *s = draft;
+    (void)value_word(c, at, value, words, 2, &s->sandbox_required);
+}
+
 static void read_server(struct compiler *c, const struct place *at, struct span s, void *draft)
 {
     (void)draft;
@@ -203,6 +211,7 @@ static const struct key settings_table[] = {
     {"hostname", KEY_REQUIRED, read_hostname},
     {"uid_base", KEY_OPTIONAL, read_uid_base},
     {"spool", KEY_REQUIRED, read_spool},
+    {"sandbox", KEY_OPTIONAL, read_sandbox},
     {"control", KEY_OPTIONAL, read_control},
     {"log", KEY_OPTIONAL, read_log},
     {"resolver", KEY_OPTIONAL, read_resolver},

@@ -150,7 +150,7 @@ struct rec_settings {
     uint32_t delay_count;
     uint32_t return_full;
     uint32_t double_bounce; /* 1: to the postmaster */
-    uint32_t unused;
+    uint32_t sandbox_required;
 };
 
 /* A domain that rules name, and those rules: with the domain itself, and with all below it.

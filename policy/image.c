@@ -456,6 +456,7 @@ static bool check_SETTINGS(struct check *c, const struct rec_settings *s)
            number_ok(c, s->retry_first, 1, s->retry_max) &&
            number_ok(c, s->retry_max, 1, LIMIT_RETRY_MAX) &&
            number_ok(c, s->lifetime, 1, LIMIT_LIFETIME_MAX) && number_ok(c, s->dnssec, 0, 1) &&
+           number_ok(c, s->sandbox_required, 0, 1) &&
            notifications_ok(c, s);
 }
 

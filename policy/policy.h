@@ -99,6 +99,7 @@ struct policy_settings {
     uint32_t retry_max;    /* longest pause between two attempts, seconds; >= retry_first */
     uint32_t lifetime;     /* seconds until a mail is bounced */
     bool dnssec;           /* the resolver validates */
+    bool sandbox_required; /* no role serves with less than the whole sandbox */
     struct policy_notifications notifications;
 };
 

@@ -50,6 +50,7 @@ struct policy_settings policy_settings(const struct policy *p)
         .retry_max = s->retry_max,
         .lifetime = s->lifetime,
         .dnssec = s->dnssec != 0,
+        .sandbox_required = s->sandbox_required != 0,
         .notifications = notifications(p, s),
     };
 }

@@ -78,6 +78,7 @@ static void take_start(struct role_start *start, const struct ipc_message *m)
     start->uid = m->start.uid;
     start->privileged = m->start.privileged != 0;
     start->debug = m->start.debug != 0;
+    start->required = m->start.required != 0;
 }
 
 /* Returns true with `start`, the last message. */
@@ -168,6 +169,7 @@ void role_seal(const struct role_start *start, struct sandbox_request *request)
     request->privileged = start->privileged;
     request->channel = start->master;
     request->log_only = start->debug;
+    request->required = start->required;
     sandbox_keep(request, start->log);
     sandbox_probe_prepare(start->role);
     sandbox_enter(request, &result);

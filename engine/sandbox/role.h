@@ -37,6 +37,7 @@ struct role_start {
     uint32_t uid;
     bool privileged; /* started by root: uid is to be taken and chroot to be done */
     bool debug;      /* the master's -d: system calls are logged, not denied */
+    bool required;   /* the policy's "sandbox": "require" */
     int log;         /* descriptor that log lines go to; 2 until the master said otherwise */
     int image;       /* descriptor of the policy image, or -1 (the compiler) */
     uint32_t generation;

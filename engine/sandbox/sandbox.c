@@ -262,8 +262,9 @@ static const struct {
     {"seccomp", "last: it denies the system calls of all steps before", sandbox_filter},
 };
 
-/* What is weaker than it could be, as one text; "" when nothing is. */
-static void list_missing(const struct sandbox_request *request, const struct sandbox_result *result,
+/* What is weaker than it could be, as one text; "" when nothing is. True when a part of the sandbox
+ * is among it. */
+static bool list_missing(const struct sandbox_request *request, const struct sandbox_result *result,
                          char *text, size_t capacity)
 {
     const struct {
@@ -275,20 +276,28 @@ static void list_missing(const struct sandbox_request *request, const struct san
         {!request->connect_any_port && !result->tcp_rules,
          "TCP rules: this kernel's Landlock has none"},
         {!result->scopes, "scopes: this kernel's Landlock has none"},
+        /* The last one: no part of the sandbox. */
         {request->max_descriptors > result->max_descriptors,
          "descriptors: the hard limit is lower than what was asked for"},
     };
+    const size_t count = sizeof parts / sizeof parts[0];
     size_t n = 0;
+    bool weaker = false;
     text[0] = '\0';
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+    for (size_t i = 0; i < count; i++) {
         if (parts[i].missing && n < capacity)
             n += (size_t)snprintf(text + n, capacity - n, "%s%s", n > 0 ? "; " : "", parts[i].what);
+        weaker |= parts[i].missing && i < count - 1;
+    }
+    return weaker;
 }
 
 static void report(const struct sandbox_request *request, const struct sandbox_result *result)
 {
     char missing[LIMIT_REASON];
-    list_missing(request, result, missing, sizeof missing);
+    if (list_missing(request, result, missing, sizeof missing) && request->required)
+        fatal_env(EXIT_CONFIG, 0, "the policy says \"sandbox\": \"require\", and this is missing: %s",
+                  missing);
     log_begin(request->log_only ? LOG_WARNING : LOG_INFO, "sandbox");
     log_number("uid", result->uid);
     log_bool("chroot", request->privileged);

@@ -41,6 +41,8 @@ struct sandbox_request {
     /* System calls that the filter does not allow are logged by the kernel, not punished. For
      * finding out what a new line of syscalls.def must allow, never for service. */
     bool log_only;
+    /* Whatever the kernel can't give of Landlock is fatal, instead of a word in the log. */
+    bool required;
 };
 
 /* What the kernel could not give, for the log line "sandbox" and for the operator. */

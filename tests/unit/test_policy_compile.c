@@ -97,6 +97,7 @@ START_TEST(test_defaults)
     ck_assert_uint_eq(s.retry_max, 3600);
     ck_assert_uint_eq(s.lifetime, 432000);
     ck_assert(s.dnssec);
+    ck_assert(!s.sandbox_required);
     const struct policy_notifications *n = &s.notifications;
     ck_assert(span_eq(n->from, SPAN_LIT("MAILER-DAEMON@mx.example.ch")));
     ck_assert(span_eq(n->postmaster, SPAN_LIT("postmaster@mx.example.ch")));
@@ -120,6 +121,7 @@ END_TEST
 START_TEST(test_settings)
 {
     compile("{\"version\":1,\"hostname\":\"M\xc3\xbc.Example.CH.\",\"spool\":\"/s\",\"uid_base\":7,"
+            "\"sandbox\":\"require\","
             "\"control\":{\"socket\":\"/c\"},\"log\":{\"file\":\"/l\"},"
             "\"resolver\":{\"servers\":[\"127.0.0.1@5353\",\"2001:db8::1\"],\"dnssec\":false},"
             "\"limits\":{\"message_size\":\"100K\",\"memory\":1048576,\"sessions\":5,"
@@ -139,6 +141,7 @@ START_TEST(test_settings)
     ck_assert_uint_eq(s.retry_max, 7200);
     ck_assert_uint_eq(s.lifetime, 259200);
     ck_assert(!s.dnssec);
+    ck_assert(s.sandbox_required);
     struct policy_endpoint e = policy_server(&p, 0);
     ck_assert(e.port == 5353 && e.address.family == 4 && e.address.bytes[0] == 127);
     e = policy_server(&p, 1);

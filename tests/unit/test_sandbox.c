@@ -435,6 +435,24 @@ static int run(struct scene *s, int (*act)(struct scene *))
     return end;
 }
 
+/* More ports than can be listed is one of the parts that may be missing, on any kernel. */
+START_TEST(whole_sandbox_required)
+{
+    struct scene s;
+    for (int required = 0; required < 2; required++) {
+        set_scene(&s, ROLE_CONNECTION, false);
+        s.request.connect_any_port = true;
+        s.request.required = required;
+        ck_assert_int_eq(run(&s, act_nothing), required ? EXIT_CONFIG : DONE);
+        end_scene(&s);
+    }
+    set_scene(&s, ROLE_CONNECTION, false);
+    s.request.required = true;
+    ck_assert_int_eq(run(&s, act_nothing), landlock_abi() >= 6 ? DONE : EXIT_CONFIG);
+    end_scene(&s);
+}
+END_TEST
+
 START_TEST(acts)
 {
     const struct sandbox_case *c = &cases[_i / 2];
@@ -654,6 +672,7 @@ int main(void)
     tcase_add_loop_test(t, acts, 0, 2 * (int)(sizeof cases / sizeof cases[0]));
     suite_add_tcase(suite, t);
     t = tcase_create("state");
+    tcase_add_test(t, whole_sandbox_required);
     tcase_add_loop_test(t, state, 0, 2);
     tcase_add_test(t, signals_are_scoped);
     tcase_add_test(t, directory_can_be_read_only);

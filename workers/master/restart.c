@@ -69,6 +69,7 @@ uint64_t process_bearings(const struct policy *policy, const struct process *p)
 {
     uint64_t h = UINT64_C(0xcbf29ce484222325);
     struct policy_settings settings = policy_settings(policy);
+    mix_number(&h, settings.sandbox_required);
     switch (p->role) {
     case ROLE_CONNECTION:
         mix_worker(&h, policy, p);

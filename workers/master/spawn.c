@@ -178,7 +178,11 @@ static void hand_all(struct master *m, struct process *p)
         &(struct ipc_message){
             .kind = MSG_start,
             .fds = {-1, -1},
-            .start = {.uid = uid, .privileged = m->privileged, .debug = m->options.debug}});
+            .start = {.uid = uid,
+                      .privileged = m->privileged,
+                      .debug = m->options.debug,
+                      .required = p->role != ROLE_COMPILER && /* it comes before the policy */
+                                  policy_settings(&m->generation.policy).sandbox_required}});
 }
 
 /* As after a death: tried again, less and less often. */
