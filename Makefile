@@ -21,7 +21,9 @@ WARN   := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prot
           -Wformat=2 -Wvla -Wundef -Wpointer-arith -Wwrite-strings -Werror
 HARDEN := -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE \
           $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2)
+# No folder's name gets into a program: the same sources give the same bytes everywhere.
 CFLAGS_ALL := -std=c17 -D_GNU_SOURCE -DMGID_VERSION='"$(VERSION)"' $(OPTIMISE) -g -MMD -MP \
+          -ffile-prefix-map=$(CURDIR)=. \
           $(WARN) $(HARDEN) $(SANITIZE) -iquote . -iquote include -isystem /usr/include/android $(CFLAGS)
 LDFLAGS_ALL := -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed $(SANITIZE) $(LDFLAGS)
 
@@ -197,6 +199,15 @@ analyse: $(ANALYSED:%=%.analysed)
 
 -include deploy/demo.mk
 
+# --- supply chain ---
+.PHONY: sbom reproducible
+sbom: all
+	@deploy/sbom.py $(BUILD) $(VERSION) >$(BUILD)/sbom.spdx.json
+	@echo $(BUILD)/sbom.spdx.json
+
+reproducible: setup
+	@tests/reproducible.sh
+
 # --- installing ---
 .PHONY: install clean
 install: all
@@ -220,6 +231,8 @@ help:
 	@echo 'make fuzz T=60    every fuzzed target for T seconds (TARGETS="header data"), with its coverage'
 	@echo 'make compare      mails/s and CPU beside a private Postfix, same machine, same disk'
 	@echo 'make analyse      the static analyser of clang over every source'
+	@echo 'make reproducible two builds in two places, compared byte by byte'
+	@echo 'make sbom         what the programs are made of, as SPDX'
 	@echo 'make install      DESTDIR= PREFIX=$(PREFIX)'
 	@echo 'make clean        removes $(BUILD)'
 	@echo 'make V=1          shows whole commands'

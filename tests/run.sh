@@ -122,6 +122,7 @@ run_sandbox()
     fi
 }
 
+run_check hardening tests/hardening.sh "$1"
 for build in "$@"; do
     echo "--- unit tests of $build"
     run_units "$build"
