@@ -320,6 +320,16 @@ size_t smtp_address_canonical(const struct smtp_address *a, unsigned char *out)
     return n;
 }
 
+struct span smtp_address_compared(struct span address, unsigned char *out)
+{
+    bool plain = !has_eight_bit(address) && (address.n == 0 || address.p[0] != '"');
+    struct smtp_address a;
+
+    if (plain || smtp_address_parse(address, &a) != SMTP_ADDRESS_OK)
+        return address;
+    return span_of(out, smtp_address_canonical(&a, out));
+}
+
 bool smtp_address_equal(const struct smtp_address *a, const struct smtp_address *b)
 {
     unsigned char left[SMTP_ADDRESS_CANONICAL];

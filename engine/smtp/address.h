@@ -66,6 +66,11 @@ size_t smtp_domain_canonical(struct span s, unsigned char *out);
  * (SMTP_ADDRESS_CANONICAL bytes). */
 struct span smtp_address_ascii_domain(struct span address, unsigned char *out);
 
+/* An address (or null address) as rules are to compare it: in canonical form, so that quotes that are
+ * not needed hide nothing from them. Itself where that is the same but for case or where it does not
+ * parse, else in out (SMTP_ADDRESS_CANONICAL bytes). */
+struct span smtp_address_compared(struct span address, unsigned char *out);
+
 /* Equal in canonical form. */
 bool smtp_address_equal(const struct smtp_address *a, const struct smtp_address *b);
 

@@ -265,6 +265,26 @@ START_TEST(ascii_domain)
 }
 END_TEST
 
+START_TEST(compared)
+{
+    static const struct {
+        const char *in, *out;
+    } rows[] = {
+        {"", ""},
+        {"A@B.ch", "A@B.ch"},
+        {"\"A\"@B.ch", "A@b.ch"},
+        {"\"\\A\"@B.ch.", "A@b.ch"},
+        {"\"a b\"@B.ch", "\"a b\"@b.ch"},
+        {"\"J\xc3\xb6\"@B\xc3\x9c.ch", "J\xc3\xb6@xn--b-eha.ch"},
+        {"\"a", "\"a"},
+    };
+    unsigned char out[SMTP_ADDRESS_CANONICAL];
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        ck_assert(span_eq(smtp_address_compared(span_str(rows[i].in), out), span_str(rows[i].out)));
+}
+END_TEST
+
 /* An address that fits only with its domain in U-labels could not be sent on everywhere. */
 START_TEST(utf8_length)
 {
@@ -313,6 +333,7 @@ int main(void)
     tcase_add_loop_test(tests, equality, 0, sizeof pairs / sizeof pairs[0]);
     tcase_add_test(tests, canonical);
     tcase_add_test(tests, ascii_domain);
+    tcase_add_test(tests, compared);
     tcase_add_test(tests, utf8_length);
     tcase_add_test(tests, without_brackets_all_of_it_counts);
     suite_add_tcase(suite, tests);

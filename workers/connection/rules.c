@@ -9,7 +9,7 @@
 
 /* ---- the envelope ----------------------------------------------------------------------- */
 
-/* What the rules are shown: internationalised domains in A-labels, in which they know them, too. */
+/* What the rules compare: addresses in canonical form. */
 struct envelope_text {
     unsigned char sender[SMTP_ADDRESS_CANONICAL];
     unsigned char recipient[SMTP_ADDRESS_CANONICAL];
@@ -20,8 +20,8 @@ static struct policy_facts envelope_facts(const struct transaction *t, const str
 {
     const struct mail *m = t->mail;
     return (struct policy_facts){
-        .sender = smtp_address_ascii_domain(mail_span(m, m->sender), text->sender),
-        .recipient = smtp_address_ascii_domain(mail_span(m, r->address), text->recipient),
+        .sender = smtp_address_compared(mail_span(m, m->sender), text->sender),
+        .recipient = smtp_address_compared(mail_span(m, r->address), text->recipient),
         .client = t->session->client,
         .peers = t->session->peers,
     };

@@ -167,7 +167,7 @@ bool transaction_recipient(struct worker *w, struct transaction *t, const struct
         refuse(reply, 452, "4.5.3", "Too many recipients");
         return false;
     }
-    struct span address = smtp_address_ascii_domain(path->address.whole, text);
+    struct span address = smtp_address_compared(path->address.whole, text);
     if (!policy_recipient_allowed(&g->policy, g->flow, address)) {
         refuse(reply, 550, "5.7.1", "Relaying denied");
         return false;
