@@ -1,5 +1,7 @@
 # What each fuzzed target links: FUZZ_NAME archives in link order, FUZZLIBS_NAME libraries,
 # FUZZOBJS_NAME sources of a program whose pure parts are fuzzed.
+FUZZ_server := smtp mime log ipc
+FUZZLIBS_server := $(LIB_idn)
 FUZZ_address := smtp mime log ipc
 FUZZLIBS_address := $(LIB_idn)
 FUZZ_reply := smtp mime log ipc

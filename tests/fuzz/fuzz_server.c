@@ -1,0 +1,155 @@
+/*
+ * The receiving machine: any split of what a client says gives the same replies, events and
+ * content; a message that is taken has no bare CR or LF unless it is BINARYMIME, and the size that
+ * is told.
+ *
+ * STARTTLS is not offered here: it looks at what comes in one piece, on purpose.
+ */
+#include "engine/smtp/server.h"
+#include "tests/fuzz/fuzz.h"
+
+static const struct smtp_server_config config = {
+    .hostname = {(const unsigned char *)"mx.example", 10},
+    .max_size = 3000,
+    .max_errors = 30,
+    .max_recipients = 100,
+};
+
+struct run {
+    struct smtp_server server;
+    struct smtp_line line;
+    struct smtp_out out;
+    unsigned char memory[2 * LIMIT_SMTP_OUT];
+    struct fuzz_log log;     /* replies, events, content */
+    struct fuzz_log content; /* of the message under way */
+    bool over;
+};
+
+/* What was replied, each reply whole. */
+static void drain(struct run *r)
+{
+    FUZZ_CHECK(r->out.n == 0 ||
+               (r->out.n >= 2 && r->out.p[r->out.n - 2] == '\r' && r->out.p[r->out.n - 1] == '\n'));
+    fuzz_log_put(&r->log, span_of(r->out.p, r->out.n));
+    r->out.n = 0;
+}
+
+static void check_content(const struct run *r)
+{
+    const struct fuzz_log *c = &r->content;
+    FUZZ_CHECK(c->n == r->server.size);
+    for (size_t i = 0; !r->server.binary && i < c->n; i++) {
+        FUZZ_CHECK(c->p[i] != '\n' || (i > 0 && c->p[i - 1] == '\r'));
+        FUZZ_CHECK(c->p[i] != '\r' || (i + 1 < c->n && c->p[i + 1] == '\n'));
+        FUZZ_CHECK(c->p[i] != 0 || (r->server.defects & SMTP_DEFECT_NUL));
+    }
+}
+
+/* The caller's part, by what the machine itself has found. */
+static void answer_content(struct run *r, bool last)
+{
+    struct smtp_server *s = &r->server;
+    fuzz_log_number(&r->log, s->size);
+    fuzz_log_number(&r->log, s->defects);
+    bool fatal = s->defects & (SMTP_DEFECTS_SMUGGLING | SMTP_DEFECT_TOO_BIG);
+    if (fatal) {
+        smtp_server_reject(s, &r->out, 550, "5.6.0", SPAN_LIT("no"));
+    } else {
+        if (last)
+            check_content(r);
+        smtp_server_accept(s, &r->out);
+    }
+    if (fatal || last)
+        r->content.n = 0;
+}
+
+static void answer_path(struct run *r)
+{
+    struct span local = r->server.path.address.local;
+    fuzz_log_put(&r->log, r->server.path.address.whole);
+    if (local.n > 0 && local.p[0] == 'x')
+        smtp_server_reject(&r->server, &r->out, 550, "5.1.1", SPAN_LIT("unknown"));
+    else
+        smtp_server_accept(&r->server, &r->out);
+}
+
+/* False: more input is needed. */
+static bool handle(struct run *r, enum smtp_event event)
+{
+    struct smtp_server *s = &r->server;
+    drain(r);
+    if (event == SMTP_EV_NEED_INPUT)
+        return false;
+    if (event != SMTP_EV_FLUSH && event != SMTP_EV_NEED_LINE && event != SMTP_EV_BODY)
+        fuzz_log_number(&r->log, event);
+    switch (event) {
+    case SMTP_EV_NEED_LINE:
+        smtp_server_attach(s, &r->line);
+        break;
+    case SMTP_EV_MAIL:
+    case SMTP_EV_RCPT:
+        answer_path(r);
+        break;
+    case SMTP_EV_DATA:
+        smtp_server_accept(s, &r->out);
+        break;
+    case SMTP_EV_BODY:
+        FUZZ_CHECK(s->body.n > 0);
+        fuzz_log_put(&r->content, s->body);
+        fuzz_log_put(&r->log, s->body);
+        break;
+    case SMTP_EV_CHUNK:
+    case SMTP_EV_END_OF_DATA:
+        answer_content(r, event == SMTP_EV_END_OF_DATA);
+        break;
+    case SMTP_EV_EHLO:
+    case SMTP_EV_RSET:
+        r->content.n = 0;
+        break;
+    case SMTP_EV_QUIT:
+    case SMTP_EV_CLOSE:
+        r->over = true;
+        return false;
+    case SMTP_EV_STARTTLS:
+    case SMTP_EV_WAIT:
+        FUZZ_CHECK(false);
+        break;
+    default:
+        break;
+    }
+    drain(r);
+    return true;
+}
+
+static void play(struct run *r, struct span in, uint32_t seed)
+{
+    memset(r, 0, sizeof *r);
+    r->out = (struct smtp_out){.p = r->memory, .capacity = sizeof r->memory};
+    smtp_server_begin(&r->server, &config);
+    smtp_server_greet(&r->server, &r->out);
+    while (in.n > 0 && !r->over) {
+        size_t n = seed ? fuzz_cut(&seed, in.n) : in.n;
+        unsigned char *copy = fuzz_copy(span_head(in, n));
+        struct span part = span_of(copy, n);
+        while (handle(r, smtp_server_next(&r->server, &part, &r->out)))
+            ;
+        (void)smtp_server_detach(&r->server);
+        free(copy);
+        in = span_from(in, n);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct run whole, cut;
+    struct span in = span_of(data, size);
+    uint32_t seed = fuzz_byte(&in) | 1;
+    play(&whole, in, 0);
+    play(&cut, in, seed);
+    FUZZ_CHECK(whole.over == cut.over && fuzz_log_same(&whole.log, &cut.log));
+    free(whole.log.p);
+    free(whole.content.p);
+    free(cut.log.p);
+    free(cut.content.p);
+    return 0;
+}
