@@ -102,6 +102,7 @@ run_fuzz()
 }
 
 run_check tidy tests/tidy.sh
+run_check "every dialog is on the page of conformance" tests/dialogs/conformance.py
 run_check "schema is true to the compiler" env BUILD="$1" tests/schema.py
 # Forbidden acts inside the roles, where that build was made (not with ASan: it needs more calls).
 run_sandbox()
