@@ -119,7 +119,10 @@
 /* ---- mails of our own ------------------------------------------------------------------- */
 #define LIMIT_TEXT_LINE 998         /* RFC 5322 2.1.1, without CRLF */
 #define LIMIT_RECEIVED 2048         /* a Received field */
-#define LIMIT_DSN_RECIPIENTS 48     /* reported in one notification */
+#define LIMIT_DSN_RECIPIENTS 16     /* reported in one notification */
+#define LIMIT_DSN_SHOWN 128         /* of an address, host or subject in its part for people */
+#define LIMIT_DSN_REPLY 256         /* of a server's reply there */
+#define LIMIT_DSN_CONTENT 65536     /* the largest mail that a notification returns whole */
 #define LIMIT_DSN_HEADERS 32768     /* of the original's header section, returned */
 #define LIMIT_DSN 262144            /* a whole notification */
 
@@ -266,7 +269,6 @@
 #define LIMIT_SPOOL_FREE (128u << 20)            /* bytes; below, no new mail */
 #define LIMIT_SPOOL_INODES 256
 #define LIMIT_SPOOL_BUSY_SECONDS 10              /* a predecessor may still be ending */
-#define LIMIT_BOUNCE_RECIPIENTS 40               /* named in one notification */
 #define LIMIT_BOUNCE_RETRY_MICROSECONDS 10000000
 #define LIMIT_ACCEPT_PAUSE_MICROSECONDS 100000
 #define LIMIT_REFUSAL_LOG_MICROSECONDS 1000000   /* between two lines about refused connections */
@@ -286,10 +288,14 @@ _Static_assert(LIMIT_LOOKUPS + 2 * LIMIT_LOOKUP_QUERIES + LIMIT_RESOLVER_SOCKETS
                    LIMIT_RESOLVER_EVENTS,
                "each look-up, query and descriptor has its event");
 _Static_assert(LIMIT_HEADER_CAPTURE <= LIMIT_HEADER_BUFFER, "one value fits the buffer");
-_Static_assert(LIMIT_DSN_RECIPIENTS *
-                           (4 * LIMIT_ADDRESS + 2 * LIMIT_DOMAIN + 3 * LIMIT_REASON + 1024) +
-                       LIMIT_DSN_HEADERS + 16384 <
-                   LIMIT_DSN,
+/* A byte may become three; four languages say about 600 bytes of a recipient each. The part for
+ * programs holds each address once or twice. */
+_Static_assert(LIMIT_DSN_HEADERS <= LIMIT_DSN_CONTENT &&
+                   LIMIT_DSN_RECIPIENTS * (4 * (3 * LIMIT_DSN_SHOWN + 700) +
+                                           3 * (LIMIT_DSN_REPLY + 2 * LIMIT_DSN_SHOWN) +
+                                           2 * LIMIT_TEXT_LINE + LIMIT_DOMAIN + LIMIT_REASON + 512) +
+                           LIMIT_DSN_CONTENT + 16384 <
+                       LIMIT_DSN,
                "a notification of all recipients fits, folded and explained");
 
 _Static_assert(LIMIT_POLICY_IDENTITIES + LIMIT_POLICY_TRUSTS + LIMIT_WORKERS + 16 <= LIMIT_ROLE_ITEMS,

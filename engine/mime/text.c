@@ -1,5 +1,6 @@
 /* Bounded, cleaned, folded text. */
 #include "engine/mime/text.h"
+#include "engine/mime/utf8.h"
 
 void text_put(struct text *t, struct span bytes)
 {
@@ -64,6 +65,22 @@ void text_clean(struct text *t, enum text_place place, struct span value, size_t
     for (size_t i = 0; i < value.n && i < max; i++) {
         unsigned char c = cleaned(place, value.p[i]);
         text_put(t, span_of(&c, 1));
+    }
+}
+
+void text_shown(struct text *t, struct span value, size_t max)
+{
+    unsigned char c[UTF8_MAX];
+    for (size_t taken = 0; value.n > 0;) {
+        size_t n;
+        size_t used = utf8_shown(value, c, &n);
+        taken += n;
+        if (taken > max)
+            return;
+        if (c[0] == '<' || c[0] == '>')
+            c[0] = '?';
+        text_put(t, span_of(c, n));
+        value = span_from(value, used);
     }
 }
 

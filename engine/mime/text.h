@@ -36,6 +36,9 @@ enum text_place {
 /* Writes at most max bytes of the span, cleaned. */
 void text_clean(struct text *t, enum text_place place, struct span value, size_t max);
 
+/* Writes at most max bytes of the span as UTF-8: see utf8_shown; "<" and ">" become "?". */
+void text_shown(struct text *t, struct span value, size_t max);
+
 /* The same in words: runs of spaces become one, and where a word would pass column TEXT_WIDTH it
  * begins a new line with `indent`. Nothing is written before the first word. */
 void text_words(struct text *t, enum text_place place, struct span value, size_t max,

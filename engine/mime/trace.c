@@ -24,16 +24,32 @@ static void calendar(int64_t days, unsigned *year, unsigned *month, unsigned *da
     *year = era * 400 + y + (*month <= 2);
 }
 
+static int64_t within(int64_t seconds)
+{
+    if (seconds < 0)
+        return 0;
+    return seconds > last_second ? last_second : seconds;
+}
+
+size_t trace_short_date(int64_t seconds, char out[TRACE_DATE])
+{
+    unsigned year, month, day;
+    seconds = within(seconds);
+    calendar(seconds / DAY, &year, &month, &day);
+    unsigned minutes = (unsigned)(seconds % DAY / 60);
+    int n = snprintf(out, TRACE_DATE, "%04u-%02u-%02u %02u:%02u", year % 10000, month % 100,
+                     day % 100, minutes / 60, minutes % 60);
+    BUG_ON(n <= 0 || n >= TRACE_DATE);
+    return (size_t)n;
+}
+
 size_t trace_date(int64_t seconds, char out[TRACE_DATE])
 {
     static const char days[7][4] = {"Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"};
     static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                        "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
     unsigned year, month, day;
-    if (seconds < 0)
-        seconds = 0;
-    if (seconds > last_second)
-        seconds = last_second;
+    seconds = within(seconds);
     calendar(seconds / DAY, &year, &month, &day);
     unsigned rest = (unsigned)(seconds % DAY);
     int n = snprintf(out, TRACE_DATE, "%s, %02u %s %04u %02u:%02u:%02u +0000",

@@ -13,6 +13,9 @@ enum { TRACE_DATE = 32 }; /* "Tue, 24 Nov 2026 13:49:17 +0000" and NUL */
  * end is written. out always ends with NUL; returns the length without it. */
 size_t trace_date(int64_t seconds, char out[TRACE_DATE]);
 
+/* "2026-11-24 13:49" in UTC, for people of any language; else as trace_date. */
+size_t trace_short_date(int64_t seconds, char out[TRACE_DATE]);
+
 /* What a Received field says. Spans may be hostile: each is reduced to what its place allows,
  * and shortened to its bound. Empty means "leave out", except where noted. */
 struct trace_received {

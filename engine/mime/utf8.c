@@ -65,3 +65,36 @@ size_t utf8_put(uint32_t character, unsigned char out[UTF8_MAX])
     out[0] = (unsigned char)(marks[n] | character);
     return n;
 }
+
+uint32_t utf8_value(struct span s, size_t length)
+{
+    static const unsigned char masks[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
+    uint32_t c = s.p[0] & masks[length];
+    for (size_t i = 1; i < length; i++)
+        c = c << 6 | (s.p[i] & 0x3fu);
+    return c;
+}
+
+/* U+0080 to U+009F are controls; the others are marks without a width, and those that turn or hide
+ * what stands around them. */
+static bool deceives(uint32_t c)
+{
+    return (c >= 0x80 && c < 0xa0) || c == 0xad || c == 0x61c || (c >= 0x200b && c <= 0x200f) ||
+           (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0xfeff;
+}
+
+size_t utf8_shown(struct span s, unsigned char out[UTF8_MAX], size_t *n)
+{
+    size_t length = utf8_length(s);
+    uint32_t c = length > 0 ? utf8_value(s, length) : 0x80;
+    *n = 1;
+    if (c < ' ' || c == 0x7f) {
+        out[0] = ' ';
+    } else if (deceives(c)) {
+        out[0] = '?';
+    } else {
+        memcpy(out, s.p, length);
+        *n = length;
+    }
+    return length > 0 ? length : 1;
+}

@@ -18,7 +18,15 @@ int utf8_prefix(struct span s);
 
 bool utf8_valid(struct span s);
 
+/* The value of the well-formed character at the begin of s, of that length. */
+uint32_t utf8_value(struct span s, size_t length);
+
 /* Writes the character, which must be a valid one; returns its length. */
 size_t utf8_put(uint32_t character, unsigned char out[UTF8_MAX]);
+
+/* The character at the begin of s (s.n > 0) as people may see it: a control character is a space,
+ * what is no character or turns the direction of writing (so that text seems to be another) is "?".
+ * Writes it, its length to *n, and returns how many bytes of s it took. */
+size_t utf8_shown(struct span s, unsigned char out[UTF8_MAX], size_t *n);
 
 #endif

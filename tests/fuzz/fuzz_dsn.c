@@ -17,7 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct dsn_output out = {.p = text, .capacity = sizeof text};
     struct dsn_recipient list[3] = {0};
     for (unsigned i = 0; i < 3; i++) {
-        list[i].action = fuzz_byte(&in) & 1 ? DSN_FAILED : DSN_DELAYED;
+        list[i].action = fuzz_byte(&in) % DSN_ACTION_COUNT;
+        list[i].orcpt = take(&in);
         list[i].address = take(&in);
         list[i].original = take(&in);
         list[i].status = take(&in);
@@ -25,6 +26,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         list[i].remote_mta = take(&in);
         list[i].remote_reply = fuzz_byte(&in) & 1;
     }
+    static const uint8_t languages[] = {LANGUAGE_DE, LANGUAGE_FR, LANGUAGE_IT, LANGUAGE_EN};
+    unsigned flags = fuzz_byte(&in);
     struct dsn d = {.hostname = SPAN_LIT("mx.example.ch"),
                     .queue_id = SPAN_LIT("0123456789ABCDEF"),
                     .arrival = 1800000000,
@@ -33,7 +36,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                     .seed = 5,
                     .recipients = list,
                     .recipient_count = 3,
-                    .headers = in};
+                    .from = SPAN_LIT("postmaster@example.ch"),
+                    .envid = take(&in),
+                    .languages = languages,
+                    .language_count = 1 + flags % LANGUAGE_COUNT,
+                    .utf8 = flags & 64,
+                    .whole = flags & 128,
+                    .content = in};
     FUZZ_CHECK(dsn_compose(&d, &out));
     for (size_t i = 0, line = 0; i < out.n; i++) {
         if (text[i] == '\n') {

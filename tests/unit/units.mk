@@ -55,7 +55,12 @@ UNITLIBS_policy_errors := $(LIB_jansson) $(LIB_idn)
 UNIT_policy_compile := policy-compiler policy log ipc
 UNITLIBS_policy_compile := $(LIB_jansson) $(LIB_idn)
 $(BUILD)/tests/unit_mgictl: | $(BUILD)/bin/mgictl
+UNIT_trace := mime log ipc
 UNIT_dsn := mime log ipc
+UNITOBJS_dsn := tests/unit/dsn_rig.c
+UNIT_dsn_text := mime log ipc
+UNITOBJS_dsn_text := tests/unit/dsn_rig.c
+UNIT_xtext := mime log ipc
 UNIT_keeper_process := policy-compiler policy mime log ipc
 UNITLIBS_keeper_process := $(LIB_boring) $(LIB_jansson) $(LIB_idn)
 UNITOBJS_keeper_process := tests/unit/certs.c

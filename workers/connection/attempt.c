@@ -407,6 +407,19 @@ static void log_delivered(const struct worker *w, const struct client *c, const 
     log_end();
 }
 
+/* Delivered: to a hop that gives no notifications the sender may have asked for one of ours. */
+static void note_delivered(const struct client *c, struct recipient *r)
+{
+    char reply[LIMIT_REASON];
+    bool dsn = smtp_offered(&c->smtp.offer, SMTP_EXTENSION_DSN);
+    r->outcome = OUTCOME_DELIVERED;
+    if (dsn || !(r->notify & DSN_NOTIFY_SUCCESS))
+        return;
+    reply_text(c, reply, sizeof reply);
+    recipient_note(c->delivery->mail, r, OUTCOME_RELAYED, "2.0.0", span_str(reply),
+                   span_str(c->relay), true);
+}
+
 void attempt_settled(struct worker *w, struct client *c, bool delivered)
 {
     struct mail *m = c->delivery->mail;
@@ -418,8 +431,7 @@ void attempt_settled(struct worker *w, struct client *c, bool delivered)
             note_refused(c, c->indexes[i]);
             continue;
         }
-        r->outcome = OUTCOME_DELIVERED;
-        r->dsn_passed = smtp_offered(&c->smtp.offer, SMTP_EXTENSION_DSN);
+        note_delivered(c, r);
         counter_add(w->counters, COUNTER_deliveries_ok, 1);
         log_delivered(w, c, r);
     }

@@ -46,10 +46,9 @@ struct recipient {
     uint8_t notify;            /* enum dsn_notify bits; 0: the client said nothing */
     uint8_t priority;          /* of the rule; 0: ordinary */
     uint8_t notices;           /* of delay, that the sender has got */
+    uint8_t notices_due;       /* as many, when the one on its way to the disk is there; else 0 */
     bool undecided;            /* the rules need the headers */
     bool remote;               /* reply is the next hop's */
-    bool dsn_passed;           /* delivered, and the next hop offers DSN: it got notify and orcpt,
-                                  and it is its turn to report success (RFC 3461 6.2.1) */
     int64_t expires;           /* seconds since 1970; 0: as the mail */
     char status[12];           /* enhanced status of a failure */
 };
@@ -59,7 +58,9 @@ enum recipient_outcome {
     OUTCOME_NONE, /* nothing was said of this recipient */
     OUTCOME_DELIVERED,
     OUTCOME_FAILED,
-    OUTCOME_REPORTED, /* failed, and named in a notification under way */
+    OUTCOME_RELAYED,   /* delivered to a hop that gives no notifications, and one was asked for */
+    OUTCOME_REPORTED,  /* failed, and named in a notification under way, or of no one's interest */
+    OUTCOME_CONFIRMED, /* relayed, and so on */
     OUTCOME_DEFERRED,
 };
 
@@ -74,6 +75,7 @@ enum mail_flag {
     MAIL_TLS_OPTIONAL = 1 << 7, /* "TLS-Required: No" (RFC 8689 5) */
     MAIL_RET_FULL = 1 << 8,     /* RFC 3461 4.3; neither: the client said nothing */
     MAIL_RET_HDRS = 1 << 9,
+    MAIL_DOUBLE_BOUNCE = 1 << 10, /* MAIL_BOUNCE for the postmaster: its failure is the end */
 };
 
 /* RFC 3461 4.1; NEVER stands alone. */
@@ -112,7 +114,9 @@ struct mail {
     uint32_t body_crc;               /* MAIL_LARGE */
     bool body_missing;               /* MAIL_LARGE: recovery did not find its file */
     struct transaction *transaction; /* being committed for it … */
-    struct delivery *bounced;        /* … or, a notification, for that delivery's failures */
+    struct delivery *bounced;        /* … or, a notification, for that delivery's failures … */
+    struct mail *delayed;            /* … or for that mail's delay */
+    bool delay_notice;               /* there is such a notification under way */
     struct mail *next_waiting;       /* in the commit's waiting list */
     struct recipient few[MAIL_FEW_RECIPIENTS];
     char short_text[MAIL_SHORT_TEXT];

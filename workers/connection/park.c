@@ -106,6 +106,8 @@ static uint32_t word_of(struct worker *w, struct mail *m, const struct recipient
         word |= WORD_REMOTE;
     if (r->delivery && r->delivery->state == DELIVERY_BOUNCING)
         word |= WORD_FAILED;
+    if (r->outcome == OUTCOME_RELAYED || r->outcome == OUTCOME_CONFIRMED)
+        word |= WORD_RELAYED;
     return word;
 }
 
@@ -260,7 +262,8 @@ static bool take_words(struct worker *w, struct mail *m, const uint32_t *words)
         m->open++;
         word_read(w, words[i], &text);
         r->remote = (words[i] & WORD_REMOTE) != 0;
-        r->notices = (uint8_t)(words[i] >> WORD_NOTICES_AT);
+        r->notices = words[i] >> WORD_NOTICES_AT & WORD_NOTICES_MAX;
+        r->outcome = words[i] & WORD_RELAYED ? OUTCOME_RELAYED : OUTCOME_NONE;
         (void)snprintf(r->status, sizeof r->status, "%.*s", (int)text.status.n, text.status.p);
         if (!mail_put(m, text.relay, &r->relay) || !mail_put(m, text.reply, &r->reply))
             return false;

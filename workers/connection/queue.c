@@ -163,7 +163,8 @@ static void expire(struct worker *w, struct delivery *d)
         if (r->delivery != d || recipient_expires(m, r) > wall_seconds(w))
             continue;
         r->outcome = OUTCOME_FAILED;
-        (void)snprintf(r->status, sizeof r->status, "4.4.7");
+        if (r->status[0] != '4')
+            (void)snprintf(r->status, sizeof r->status, "4.4.7");
         if (r->reply.length == 0)
             recipient_note(m, r, OUTCOME_FAILED, "4.4.7",
                            SPAN_LIT("its time was over before it could be delivered"), SPAN_EMPTY,

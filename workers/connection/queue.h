@@ -75,8 +75,9 @@ enum entry_word {
     WORD_REMOTE = 1 << 24,     /* struct recipient.remote */
     WORD_FAILED = 1 << 25,     /* for good: belongs to the entry's bouncing delivery */
     WORD_FINISHED = 1 << 26,   /* has its outcome */
-    WORD_NOTICES_AT = 27,      /* struct recipient.notices, in five bits */
-    WORD_NOTICES_MAX = 31,
+    WORD_NOTICES_AT = 27,      /* struct recipient.notices, in four bits */
+    WORD_NOTICES_MAX = 15,
+    WORD_RELAYED = 1u << 31, /* with WORD_FAILED: delivered, and its sender is still to be told */
 };
 
 enum { ENTRY_FEW = 2 }; /* recipients whose words lie in the entry */
@@ -103,6 +104,7 @@ struct entry {
 
 _Static_assert(sizeof(struct entry) <= POOL_ALIGNMENT, "a million of them: a cache line each");
 _Static_assert(LIMIT_MESSAGE_SIZE_MAX <= UINT32_MAX, "a content's size fits");
+_Static_assert(LIMIT_DELAY_NOTICES <= WORD_NOTICES_MAX, "what is told of a delay can be counted");
 _Static_assert(LIMIT_TEXTS <= WORD_TEXT, "a text's number fits");
 
 struct queue {
@@ -157,7 +159,7 @@ void queue_attempted(struct worker *w, struct delivery *d, struct span why);
 void queue_put_back(struct worker *w, struct delivery *d);
 
 /* A bouncing delivery's notification is on disk, or is not wanted: the recipients that it
- * reported (OUTCOME_REPORTED) are done. */
+ * reported (OUTCOME_REPORTED, OUTCOME_CONFIRMED) are done. */
 void queue_bounced(struct worker *w, struct delivery *d);
 
 /* The batch has room again. */

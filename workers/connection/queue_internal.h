@@ -99,6 +99,9 @@ void entry_end(struct worker *w, struct entry *e);
 /* Records the outcomes; again and again until the spool has taken all. */
 void delivery_settle(struct worker *w, struct delivery *d);
 
+/* What the spool holds of a recipient that waits, anew. False: the batch is full. */
+bool recipient_note_deferral(struct worker *w, struct mail *m, uint32_t recipient);
+
 /* For a recipient that a rule refused after the content was seen. */
 void note_rule_status(struct mail *m, struct recipient *r);
 

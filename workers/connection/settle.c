@@ -71,6 +71,16 @@ static bool record(struct worker *w, struct delivery *d, enum recipient_outcome 
     return true;
 }
 
+bool recipient_note_deferral(struct worker *w, struct mail *m, uint32_t recipient)
+{
+    const struct recipient *r = &m->recipients[recipient];
+    const struct spool_deferral deferral = {.attempts = r->delivery->attempts,
+                                            .notices = r->notices,
+                                            .next_attempt = r->delivery->next_attempt,
+                                            .reason = mail_span(m, r->reply)};
+    return spool_append_defer(w->spool, &m->ref, (uint16_t)recipient, &deferral) == SPOOL_OK;
+}
+
 /* The same for those that are tried again. */
 static bool record_deferred(struct worker *w, struct delivery *d)
 {
@@ -79,36 +89,33 @@ static bool record_deferred(struct worker *w, struct delivery *d)
         struct recipient *r = &m->recipients[i];
         if (r->delivery != d || r->outcome != OUTCOME_DEFERRED)
             continue;
-        const struct spool_deferral deferral = {.attempts = d->attempts,
-                                                .notices = r->notices,
-                                                .next_attempt = d->next_attempt,
-                                                .reason = mail_span(m, r->reply)};
-        if (spool_append_defer(w->spool, &m->ref, (uint16_t)i, &deferral) != SPOOL_OK)
+        if (!recipient_note_deferral(w, m, i))
             return false;
         r->outcome = OUTCOME_NONE;
     }
     return true;
 }
 
-/* Moves the failed recipients to a delivery of their own, which bounces. False: no room. */
-static bool split_failed(struct worker *w, struct delivery *d)
+/* Moves the recipients whose sender may have to be told to a delivery of their own, which bounces.
+ * False: no room. */
+static bool split_told(struct worker *w, struct delivery *d)
 {
-    struct delivery *failed = NULL;
+    struct delivery *told = NULL;
     struct mail *m = d->mail;
     for (uint32_t i = 0; i < m->recipient_count; i++) {
         struct recipient *r = &m->recipients[i];
-        if (r->delivery != d || r->outcome != OUTCOME_FAILED)
+        if (r->delivery != d || (r->outcome != OUTCOME_FAILED && r->outcome != OUTCOME_RELAYED))
             continue;
-        if (!failed && !(failed = entry_bouncing(w, d->entry)) &&
-            !(failed = delivery_new(w, d->entry, NULL)))
+        if (!told && !(told = entry_bouncing(w, d->entry)) &&
+            !(told = delivery_new(w, d->entry, NULL)))
             return false;
-        r->delivery = failed;
-        delivery_add(failed, recipient_expires(m, r), r->priority);
-        failed->attempted |= d->attempted;
+        r->delivery = told;
+        delivery_add(told, recipient_expires(m, r), r->priority);
+        told->attempted |= d->attempted;
         d->recipients--;
     }
-    if (failed)
-        delivery_bounce(w, failed);
+    if (told)
+        delivery_bounce(w, told);
     return true;
 }
 
@@ -164,7 +171,6 @@ static void schedule(struct worker *w, struct delivery *d)
         if (d->next_attempt <= recipient_expires(m, r))
             continue;
         r->outcome = OUTCOME_FAILED;
-        (void)snprintf(r->status, sizeof r->status, "4.4.7");
     }
 }
 
@@ -183,7 +189,7 @@ void delivery_settle(struct worker *w, struct delivery *d)
 {
     struct mail *m = d->mail;
     if (!record(w, d, OUTCOME_DELIVERED, SPOOL_DELIVERED, RECIPIENT_DELIVERED) ||
-        !record_deferred(w, d) || !split_failed(w, d)) {
+        !record_deferred(w, d) || !split_told(w, d)) {
         d->state = DELIVERY_RECORDING;
         delivery_push(&w->queue.unrecorded, d);
         return;
@@ -196,6 +202,7 @@ void delivery_settle(struct worker *w, struct delivery *d)
     } else {
         note_expiry(d);
         delivery_arm(w, d);
+        bounce_delayed(w, m);
     }
     mail_let_go(w, m);
 }
@@ -215,7 +222,8 @@ void queue_attempted(struct worker *w, struct delivery *d, struct span why)
 void queue_bounced(struct worker *w, struct delivery *d)
 {
     struct mail *m = d->mail;
-    if (!record(w, d, OUTCOME_REPORTED, SPOOL_BOUNCED, RECIPIENT_FAILED)) {
+    if (!record(w, d, OUTCOME_REPORTED, SPOOL_BOUNCED, RECIPIENT_FAILED) ||
+        !record(w, d, OUTCOME_CONFIRMED, SPOOL_DELIVERED, RECIPIENT_DELIVERED)) {
         d->state = DELIVERY_RECORDING;
         delivery_push(&w->queue.unrecorded, d);
         return;
