@@ -4,6 +4,8 @@
 # It is as durable as Debian's: it syncs each mail before its 250. As root only.
 #
 #   bench/peers/postfix.sh DIRECTORY PORT NEXTHOP:PORT     runs it in the foreground
+#
+# POSTFIX_SETTINGS holds further lines of main.cf.
 set -euo pipefail
 
 dir=$1 port=$2 next=$3
@@ -39,6 +41,7 @@ smtpd_client_connection_rate_limit = 0
 maillog_file = $dir/log
 maillog_file_prefixes = $dir
 smtputf8_enable = no
+${POSTFIX_SETTINGS:-}
 CONF
 cat >"$dir/etc/master.cf" <<CONF
 127.0.0.1:$port inet n - n - - smtpd
