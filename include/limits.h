@@ -56,6 +56,7 @@
 #define LIMIT_SUBJECT_PREFIX 64 /* bytes: a few tags */
 #define LIMIT_EDIT_TEXT 2048    /* all of a rule */
 #define LIMIT_VARIANTS 32       /* distinct headers of one mail, in one envelope */
+#define LIMIT_EDIT_LIST (LIMIT_VARIANTS * (LIMIT_EDIT_TEXT + 5))
 /* What changes add to a section: folds where lines got longer, and values as encoded words. */
 #define LIMIT_EDIT_GROWTH (LIMIT_HEADERS / 16 + 32768)
 
@@ -314,7 +315,8 @@ _Static_assert(LIMIT_SMTP_REPLY_OUT <= LIMIT_SMTP_OUT, "a reply fits");
 _Static_assert(6 * LIMIT_QUEUE_PAGE + LIMIT_QUEUE_PAGE / 29 * 200 + 1024 < LIMIT_ADMIN_LINE,
                "any mail of a page fits a line");
 _Static_assert(LIMIT_RECIPIENTS_MAX * (2 * LIMIT_ADDRESS + 2 * LIMIT_NAME + LIMIT_ORCPT + 40) +
-                       2 * LIMIT_REASON + LIMIT_ADDRESS + LIMIT_DOMAIN + LIMIT_ENVID + 256 <=
+                       2 * LIMIT_REASON + LIMIT_ADDRESS + LIMIT_DOMAIN + LIMIT_ENVID +
+                       LIMIT_EDIT_LIST + 256 <=
                    LIMIT_SPOOL_ENVELOPE,
                "the largest envelope fits");
 _Static_assert(LIMIT_RECIPIENTS_MAX < 65535, "a recipient's index fits, and one means all");

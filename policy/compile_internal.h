@@ -7,6 +7,7 @@
 #ifndef MGID_POLICY_COMPILE_INTERNAL_H
 #define MGID_POLICY_COMPILE_INTERNAL_H
 
+#include "engine/mime/edit.h"
 #include "policy/compile.h"
 #include "policy/format.h"
 #include <jansson.h>
@@ -193,6 +194,25 @@ void read_trusts(struct compiler *c, const struct place *at, const json_t *value
 void read_peers(struct compiler *c, const struct place *at, const json_t *value, void *draft);
 void read_routes(struct compiler *c, const struct place *at, const json_t *value, void *draft);
 void read_flows(struct compiler *c, const struct place *at, const json_t *value, void *draft);
+/* A rule while it is read. */
+struct rule_draft {
+    struct rec_rule rule;
+    unsigned actions;
+    const char *with_route; /* a key that was given and means something with a route only */
+    unsigned char edits[LIMIT_EDIT_TEXT];
+    size_t edits_length;
+};
+
+/* Its changes of envelope and header (compile_edits.c); the draft is a struct rule_draft. */
+void read_add_suffix(struct compiler *c, const struct place *at, const json_t *value, void *draft);
+void read_remove_suffix(struct compiler *c, const struct place *at, const json_t *value,
+                        void *draft);
+void read_prefix_subject(struct compiler *c, const struct place *at, const json_t *value,
+                         void *draft);
+void read_set_header(struct compiler *c, const struct place *at, const json_t *value, void *draft);
+void read_remove_header(struct compiler *c, const struct place *at, const json_t *value,
+                        void *draft);
+
 /* The rules of a flow (compile_rules.c); the draft is a struct rec_flow. */
 void read_rules(struct compiler *c, const struct place *at, const json_t *value, void *draft);
 void read_notifications(struct compiler *c, const struct place *at, const json_t *value,

@@ -3,12 +3,6 @@
 #include "priority.h"
 #include <stdio.h>
 
-struct rule_draft {
-    struct rec_rule rule;
-    unsigned actions;
-    const char *with_route; /* a key that was given and means something with a route only */
-};
-
 static void read_rule_name(struct compiler *c, const struct place *at, const json_t *value,
                            void *draft)
 {
@@ -157,15 +151,15 @@ static const struct key rule_table[] = {
     {"discard", KEY_OPTIONAL, read_discard},
     {"lifetime", KEY_OPTIONAL, read_rule_lifetime},
     {"priority", KEY_OPTIONAL, read_rule_priority},
+    {"remove_suffix", KEY_OPTIONAL, read_remove_suffix},
+    {"add_suffix", KEY_OPTIONAL, read_add_suffix},
+    {"prefix_subject", KEY_OPTIONAL, read_prefix_subject},
+    {"set_header", KEY_OPTIONAL, read_set_header},
+    {"remove_header", KEY_OPTIONAL, read_remove_header},
     {"hold", KEY_PLANNED, NULL},
     {"scan", KEY_PLANNED, NULL},
     {"trusted", KEY_PLANNED, NULL},
     {"journal", KEY_PLANNED, NULL},
-    {"add_suffix", KEY_PLANNED, NULL},
-    {"remove_suffix", KEY_PLANNED, NULL},
-    {"prefix_subject", KEY_PLANNED, NULL},
-    {"set_header", KEY_PLANNED, NULL},
-    {"remove_header", KEY_PLANNED, NULL},
 };
 KEY_SET(rule_keys, "rule", rule_table);
 
@@ -192,6 +186,8 @@ static void read_rule(struct compiler *c, const struct place *at, const json_t *
     compile_object(c, at, value, &rule_keys, &d);
     if (json_is_object(value))
         check_actions(c, at, &d);
+    if (d.edits_length > 0)
+        d.rule.edits = compile_string(c, at, span_of(d.edits, d.edits_length));
     if (d.rule.name.length == 0) {
         char name[24];
         int n = snprintf(name, sizeof name, "#%zu", at->index + 1);

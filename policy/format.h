@@ -105,6 +105,9 @@ struct rec_rule {
     struct policy_range nodes; /* one tree; empty: unconditional */
     uint32_t lifetime;         /* seconds; 0: the policy's */
     uint32_t priority;
+    struct rec_string remove_suffix; /* a domain; empty: none */
+    struct rec_string add_suffix;
+    struct rec_string edits; /* of the header, as engine/mime/edit.h has them */
 };
 
 /* A condition; its subtree is the `size` nodes from itself on. */

@@ -26,8 +26,7 @@ struct match_address match_split(struct span address)
     return a;
 }
 
-/* A name below domain ends in a dot and domain, with at least one byte before the dot. */
-static bool domain_below(struct span name, struct span domain)
+bool match_below(struct span name, struct span domain)
 {
     return name.n > domain.n + 1 && name.p[name.n - domain.n - 1] == '.' &&
            span_iends(name, domain);
@@ -37,7 +36,7 @@ bool policy_domain_matches(struct span pattern, struct span domain)
 {
     struct span name = without_dot(domain);
     if (pattern.n > 2 && pattern.p[0] == '*' && pattern.p[1] == '.')
-        return domain_below(name, without_dot(span_from(pattern, 2)));
+        return match_below(name, without_dot(span_from(pattern, 2)));
     return pattern.n > 0 && span_ieq(name, without_dot(pattern));
 }
 
@@ -47,7 +46,7 @@ static bool pattern_matches(const struct policy *p, const struct rec_pattern *r,
     if (r->local_kind == PATTERN_NULL_SENDER)
         return a->null_sender;
     struct span domain = format_string(p, r->domain);
-    if (r->below ? !domain_below(a->domain, domain) : !span_ieq(a->domain, domain))
+    if (r->below ? !match_below(a->domain, domain) : !span_ieq(a->domain, domain))
         return false;
     return r->local_kind == PATTERN_ANY || span_ieq(a->local, format_string(p, r->local));
 }

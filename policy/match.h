@@ -16,6 +16,9 @@ struct match_address {
 
 struct match_address match_split(struct span address);
 
+/* Does the name end in a dot and domain, with at least one byte before the dot? */
+bool match_below(struct span name, struct span domain);
+
 /* Does one of the patterns match? */
 bool match_patterns(const struct policy *p, struct policy_range patterns,
                     const struct match_address *address);

@@ -271,10 +271,18 @@ struct policy_rule {
     bool conditional;  /* has a `when` */
     uint32_t lifetime; /* seconds until that recipient's copy is bounced; 0: settings.lifetime */
     enum priority priority;
+    bool rewrites;     /* policy_rewrite may change the recipient's address */
+    struct span edits; /* of the header of that recipient's copy (engine/mime/edit.h) */
 };
 
 /* index counts all rules: flow.rules.first is the flow's first. */
 struct policy_rule policy_rule(const struct policy *p, uint32_t index);
+
+/* The recipient's address as the rule wants it delivered, in out: without the suffix that it
+ * takes away, with the one that it adds, each by label and only where it is not so already. Empty
+ * when no address would come of it: one without a domain, with a literal, or too long. */
+struct span policy_rewrite(const struct policy *p, uint32_t rule, struct span recipient,
+                           unsigned char out[LIMIT_ADDRESS]);
 
 /* ---- deciding --------------------------------------------------------------------------- */
 

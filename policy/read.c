@@ -263,5 +263,33 @@ struct policy_rule policy_rule(const struct policy *p, uint32_t index)
         .conditional = r->nodes.count > 0,
         .lifetime = r->lifetime,
         .priority = (enum priority)r->priority,
+        .rewrites = r->add_suffix.length > 0 || r->remove_suffix.length > 0,
+        .edits = format_string(p, r->edits),
     };
+}
+
+struct span policy_rewrite(const struct policy *p, uint32_t rule, struct span recipient,
+                           unsigned char out[LIMIT_ADDRESS])
+{
+    const struct rec_rule *r = RECORD(p, RULES, rule);
+    struct span gone = format_string(p, r->remove_suffix);
+    struct span added = format_string(p, r->add_suffix);
+    struct match_address a = match_split(recipient);
+    if (a.domain.n == 0 || a.domain.p[0] == '[')
+        return SPAN_EMPTY;
+    if (gone.n > 0 && match_below(a.domain, gone))
+        a.domain.n -= gone.n + 1;
+    if (added.n > 0 && match_below(a.domain, added))
+        added.n = 0;
+    size_t n = a.local.n + 1 + a.domain.n + (added.n > 0 ? 1 + added.n : 0);
+    if (a.domain.n + 1 + added.n > LIMIT_DOMAIN || n > LIMIT_ADDRESS)
+        return SPAN_EMPTY;
+    unsigned char *end = mempcpy(out, a.local.p, a.local.n);
+    *end++ = '@';
+    end = mempcpy(end, a.domain.p, a.domain.n);
+    if (added.n > 0) {
+        *end++ = '.';
+        end = mempcpy(end, added.p, added.n);
+    }
+    return span_of(out, (size_t)(end - out));
 }

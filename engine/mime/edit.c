@@ -73,6 +73,20 @@ bool edits_valid(struct span edits)
     return edits.n == 0;
 }
 
+struct span edits_variant(struct span list, unsigned n)
+{
+    struct span one;
+    while (take_counted(&list, &one))
+        if (--n == 0)
+            return one;
+    return SPAN_EMPTY;
+}
+
+void edits_add_variant(struct text *list, struct span edits)
+{
+    put_counted(list, edits);
+}
+
 bool edit_name_allowed(struct span name)
 {
     static const char *const fixed[] = {"Received", "Return-Path", "MIME-Version"};

@@ -37,6 +37,10 @@ bool edit_next(struct span *rest, struct edit *out);
 /* Is this whole text changes, at most LIMIT_EDITS of them? */
 bool edits_valid(struct span edits);
 
+/* A list of several recipients' changes: the n-th of them, from 1; empty when there is none. */
+struct span edits_variant(struct span list, unsigned n);
+void edits_add_variant(struct text *list, struct span edits);
+
 /* May a field of that name be set or removed? Not those that say how the body is to be read, nor
  * the trace of the mail's way (RFC 5321 4.4). Letters, digits, "-" and "_" only. */
 bool edit_name_allowed(struct span name);

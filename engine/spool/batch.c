@@ -70,7 +70,7 @@ static void check_mail(const struct spool_mail *m)
     BUG_ON(m->recipient_count > LIMIT_RECIPIENTS_MAX || m->body_count > LIMIT_SPOOL_PIECES);
     BUG_ON(!within(m->sender, LIMIT_ADDRESS) || !within(m->helo, LIMIT_DOMAIN) ||
            !within(m->client, LIMIT_REASON) || !within(m->tls, LIMIT_REASON) ||
-           !within(m->envid, LIMIT_ENVID));
+           !within(m->envid, LIMIT_ENVID) || !within(m->edits, LIMIT_EDIT_LIST));
     BUG_ON(m->large ? m->body_count > 0 : m->body_size > LIMIT_INLINE_MAIL);
     for (unsigned i = 0; i < m->recipient_count; i++) {
         const struct spool_recipient *r = &m->recipients[i];

@@ -17,6 +17,7 @@ void mail_encode(struct msg_writer *w, const struct spool_mail *mail)
     msg_put_span(w, mail->client);
     msg_put_span(w, mail->tls);
     msg_put_span(w, mail->envid);
+    msg_put_span(w, mail->edits);
     msg_put_u16(w, mail->recipient_count);
     for (unsigned i = 0; i < mail->recipient_count; i++) {
         const struct spool_recipient *r = &mail->recipients[i];
@@ -28,6 +29,7 @@ void mail_encode(struct msg_writer *w, const struct spool_mail *mail)
         msg_put_u64(w, r->expires);
         msg_put_u8(w, r->notify);
         msg_put_u8(w, r->priority);
+        msg_put_u8(w, r->variant);
         msg_put_u8(w, r->finished ? RECIPIENT_FINISHED : 0);
     }
 }
@@ -60,6 +62,7 @@ bool mail_decode(const struct record *record, struct spool_mail *mail,
     mail->client = msg_get_span(&r, LIMIT_REASON);
     mail->tls = msg_get_span(&r, LIMIT_REASON);
     mail->envid = msg_get_span(&r, LIMIT_ENVID);
+    mail->edits = msg_get_span(&r, LIMIT_EDIT_LIST);
     mail->recipient_count = msg_get_u16(&r);
     if (mail->recipient_count == 0 || mail->recipient_count > LIMIT_RECIPIENTS_MAX)
         return false;
@@ -72,6 +75,7 @@ bool mail_decode(const struct record *record, struct spool_mail *mail,
         recipients[i].expires = msg_get_u64(&r);
         recipients[i].notify = msg_get_u8(&r);
         recipients[i].priority = msg_get_u8(&r);
+        recipients[i].variant = msg_get_u8(&r);
         recipients[i].finished = get_flags(&r, RECIPIENT_FINISHED);
     }
     return msg_get_end(&r) && record->kind == RECORD_MAIL && record->queue_id >= QUEUE_ID_SHARDS &&

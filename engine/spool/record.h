@@ -16,7 +16,7 @@
 #include "engine/spool/spool.h"
 
 #define RECORD_MAGIC 0x4473474du /* "MGsD" */
-#define RECORD_VERSION 3
+#define RECORD_VERSION 4
 #define RECORD_ALIGN 8u
 #define RECORD_HEADER 40u
 #define RECORD_END 8u

@@ -88,6 +88,7 @@ struct spool_recipient {
     uint64_t expires;  /* seconds since 1970; 0: as the mail */
     uint8_t notify;    /* the caller's: RFC 3461 4.1 */
     uint8_t priority;  /* the caller's */
+    uint8_t variant;   /* the caller's: which of spool_mail.edits */
     bool finished;     /* has its outcome already: a mail that is moved on (spool_mail.replaces) */
 };
 
@@ -103,6 +104,7 @@ struct spool_mail {
     struct span client;       /* for people; at most LIMIT_REASON, as tls */
     struct span tls;          /* the verdict, for people */
     struct span envid;        /* RFC 3461 4.4, xtext as the client gave it; at most LIMIT_ENVID */
+    struct span edits;        /* the caller's: of headers; at most LIMIT_EDIT_LIST */
     uint64_t body_size;       /* bytes */
     uint32_t body_crc;        /* large: spool_crc of the whole body; else ignored */
     bool held;                /* kept back by an operator (spool_append_hold) */

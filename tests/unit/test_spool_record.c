@@ -133,6 +133,7 @@ static void add_mail(struct batch *b, uint64_t id, unsigned recipients, struct s
          .expires = 1800000000,
          .notify = 9,
          .priority = 3,
+         .variant = 2,
          .route = SPAN_LIT("incamail"),
          .rule = SPAN_LIT("second"),
          .finished = true},
@@ -147,6 +148,7 @@ static void add_mail(struct batch *b, uint64_t id, unsigned recipients, struct s
                               .helo = SPAN_LIT("h"),
                               .client = SPAN_LIT("c"),
                               .tls = SPAN_LIT("t"),
+                              .edits = SPAN_LIT("4:r1:A4:r1:B"),
                               .body_size = body.n,
                               .recipient_count = (uint16_t)recipients,
                               .recipients = list,
@@ -195,6 +197,8 @@ START_TEST(mail_goes_round)
         ck_assert_uint_eq(mail.recipients[1].expires, 1800000000);
         ck_assert_uint_eq(mail.recipients[1].notify, 9);
         ck_assert_uint_eq(mail.recipients[1].priority, 3);
+        ck_assert_uint_eq(mail.recipients[1].variant, 2);
+        ck_assert(span_eq(mail.edits, SPAN_LIT("4:r1:A4:r1:B")));
         ck_assert(span_eq(mail.recipients[1].rule, SPAN_LIT("second")));
         ck_assert(mail.recipients[1].finished && !mail.recipients[0].finished);
         ck_assert_uint_eq(mail.body_size, sizes[i]);

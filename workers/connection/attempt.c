@@ -26,7 +26,7 @@ static uint32_t batch_max(const struct client *c)
 }
 
 /* The recipients for one transaction: those without outcome, as many as one may name; of one domain
- * where the server bounds the domains of a session. */
+ * where the server bounds the domains of a session; and all get the same header. */
 static void gather(struct client *c)
 {
     struct delivery *d = c->delivery;
@@ -37,7 +37,7 @@ static void gather(struct client *c)
     c->batch = 0;
     for (uint32_t i = 0; i < m->recipient_count && c->batch < most; i++) {
         struct recipient *r = &m->recipients[i];
-        if (r->delivery != d || r->outcome != OUTCOME_NONE)
+        if (r->delivery != d || r->outcome != OUTCOME_NONE || r->variant != c->variant.number)
             continue;
         if (one_domain && c->batch > 0 && !span_ieq(domain, domain_of(mail_span(m, r->address))))
             continue;
@@ -87,7 +87,7 @@ static void describe(struct client *c)
     c->envelope = (struct smtp_envelope){
         .recipients = c->recipients,
         .count = c->batch,
-        .size = m->size,
+        .size = variant_size(&c->variant, m),
         .body = body_of(m),
         .ret = m->flags & MAIL_RET_FULL   ? SMTP_RET_FULL
                : m->flags & MAIL_RET_HDRS ? SMTP_RET_HDRS
@@ -101,22 +101,13 @@ static void describe(struct client *c)
 static void begin(struct client *c)
 {
     c->offset = 0;
-    c->crc = 0;
+    c->crc = c->variant.crc;
     c->sending = false;
     c->responded = false;
     c->last[0] = c->last[1] = 0;
     smtp_stuff_begin(&c->stuffer);
     /* Every address was checked when it was accepted. */
     BUG_ON(!smtp_client_mail(&c->smtp, &c->envelope));
-}
-
-void attempt_transaction(struct worker *w, struct client *c)
-{
-    (void)w;
-    describe(c);
-    c->envelope.utf8 = c->envelope.utf8 && smtp_offered(&c->smtp.offer, SMTP_EXTENSION_SMTPUTF8);
-    c->envelope.body = (enum smtp_body)c->body;
-    begin(c);
 }
 
 static void note_all(struct delivery *d, enum recipient_outcome outcome, const char *status,
@@ -126,6 +117,40 @@ static void note_all(struct delivery *d, enum recipient_outcome outcome, const c
     for (uint32_t i = 0; i < m->recipient_count; i++)
         if (m->recipients[i].delivery == d && m->recipients[i].outcome == OUTCOME_NONE)
             recipient_note(m, &m->recipients[i], outcome, status, span_str(why), SPAN_EMPTY, false);
+}
+
+/* The content that the next recipient gets. False: it can't be made, and their outcome says so. */
+static bool variant_ready(struct worker *w, struct client *c)
+{
+    struct delivery *d = c->delivery;
+    struct mail *m = d->mail;
+    uint32_t i = 0;
+    while (i < m->recipient_count &&
+           (m->recipients[i].delivery != d || m->recipients[i].outcome != OUTCOME_NONE))
+        i++;
+    int error =
+        i < m->recipient_count ? variant_make(w, m, m->recipients[i].variant, &c->variant) : 0;
+    if (error == -EBADMSG) {
+        mail_log(m, LOG_ERROR, "stored mail damaged");
+        log_end();
+        note_all(d, OUTCOME_FAILED, "5.3.0", "the stored mail is damaged");
+    } else if (error != 0) {
+        note_all(d, OUTCOME_DEFERRED, "4.3.0",
+                 error == -ENOBUFS ? "not enough memory at the moment"
+                                   : "the stored mail can't be read");
+    }
+    return error == 0;
+}
+
+bool attempt_transaction(struct worker *w, struct client *c)
+{
+    if (!variant_ready(w, c))
+        return false;
+    describe(c);
+    c->envelope.utf8 = c->envelope.utf8 && smtp_offered(&c->smtp.offer, SMTP_EXTENSION_SMTPUTF8);
+    c->envelope.body = (enum smtp_body)c->body;
+    begin(c);
+    return true;
 }
 
 /* The server's want, found by us: the text says so, and no server is named as having refused. */
@@ -180,6 +205,8 @@ static bool suits(struct worker *w, struct client *c)
     struct delivery *d = c->delivery;
     struct mail *m = d->mail;
     refuse_addresses(c);
+    if (!variant_ready(w, c))
+        return false;
     describe(c);
     if (c->batch == 0)
         return false;
@@ -217,6 +244,7 @@ bool attempt_begin(struct worker *w, struct client *c, struct delivery *d)
             return true;
         }
         c->delivery = NULL;
+        variant_free(w, &c->variant);
         queue_attempted(w, d, SPAN_EMPTY);
         return false;
     }
@@ -264,7 +292,7 @@ static bool sound(struct client *c, struct span piece)
     if (!(m->flags & MAIL_LARGE))
         return true;
     c->crc = spool_crc(c->crc, piece);
-    if (c->offset + piece.n < m->size || c->crc == m->body_crc)
+    if (c->offset + piece.n < variant_size(&c->variant, m) || c->crc == m->body_crc)
         return true;
     mail_log(m, LOG_ERROR, "stored mail damaged");
     log_end();
@@ -276,15 +304,16 @@ static bool sound(struct client *c, struct span piece)
 static bool send_pieces(struct worker *w, struct client *c)
 {
     struct mail *m = c->delivery->mail;
-    while (c->offset < m->size) {
+    while (c->offset < variant_size(&c->variant, m)) {
         size_t room = stream_room(c->stream) / 2;
         struct span piece;
+        bool stored;
         if (room < LIMIT_CHUNK / 4)
             return true;
-        if (mail_piece(w, m, c->offset, &piece) != 0)
+        if (variant_piece(w, &c->variant, m, c->offset, &piece, &stored) != 0)
             return false;
         piece = span_head(piece, room);
-        if (!sound(c, piece) || !send_piece(w, c, piece))
+        if ((stored && !sound(c, piece)) || !send_piece(w, c, piece))
             return false;
         c->last[0] = piece.n > 1 ? piece.p[piece.n - 2] : c->last[1];
         c->last[1] = piece.p[piece.n - 1];
@@ -303,11 +332,11 @@ static struct span end_of_body(const struct client *c)
 
 bool attempt_body(struct worker *w, struct client *c)
 {
-    struct mail *m = c->delivery->mail;
     c->sending = true;
     if (!send_pieces(w, c))
         return false;
-    if (c->offset < m->size || stream_room(c->stream) < LIMIT_SMTP_OUT) {
+    if (c->offset < variant_size(&c->variant, c->delivery->mail) ||
+        stream_room(c->stream) < LIMIT_SMTP_OUT) {
         stream_flush(w, c->stream);
         return true;
     }

@@ -16,7 +16,9 @@ bool attempt_begin(struct worker *w, struct client *c, struct delivery *d);
 
 /* Has the delivery recipients that no transaction of this attempt has named? */
 bool attempt_continues(const struct client *c);
-void attempt_transaction(struct worker *w, struct client *c);
+/* Begins the next transaction; false when it can't, and the outcome of all that are left says why.
+ */
+bool attempt_transaction(struct worker *w, struct client *c);
 
 /* Before the machine goes on: the mail's text may have moved, as replies are noted in it, also by
  * other deliveries of the same mail; the envelope is pointed to where it is. */

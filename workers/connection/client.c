@@ -36,6 +36,7 @@ static void client_free(struct worker *w, struct client *c)
 {
     struct destination *d = c->destination;
     BUG_ON(c->delivery != NULL);
+    variant_free(w, &c->variant);
     leave_idle(c);
     started(c);
     d->clients--;
@@ -282,12 +283,11 @@ static enum step on_ready(struct worker *w, struct client *c)
 {
     struct delivery *d = c->delivery;
     bool exhausted = smtp_client_exhausted(&c->smtp);
-    if (d && !exhausted && attempt_continues(c)) { /* more recipients than one transaction takes */
-        attempt_transaction(w, c);
-        return STEP_ON;
-    }
+    if (d && !exhausted && attempt_continues(c) && attempt_transaction(w, c))
+        return STEP_ON; /* for recipients that the one before did not name */
     if (d) {
         c->delivery = NULL;
+        variant_free(w, &c->variant);
         queue_attempted(w, d, SPAN_LIT("the next hop takes no more mails over one connection"));
     }
     bool used_up = exhausted || c->smtp.mails >= LIMIT_CONNECTION_MAILS ||

@@ -8,6 +8,7 @@
 #include "engine/smtp/client.h"
 #include "engine/smtp/data.h"
 #include "workers/connection/destination.h"
+#include "workers/connection/variant.h"
 
 struct generation;
 struct stream;
@@ -37,6 +38,7 @@ struct client {
     const char *text;                          /* the mail's, that the envelope points into */
     uint64_t offset;                           /* of the body, sent so far */
     unsigned char last[2];                     /* its last bytes */
+    struct variant variant;                    /* of the mail, that is sent */
     uint32_t crc;
     struct smtp_stuffer stuffer;
     struct candidate candidate;

@@ -31,6 +31,7 @@ static void describe_recipients(const struct mail *m, struct spool_recipient *ou
             .expires = (uint64_t)r->expires,
             .notify = r->notify,
             .priority = r->priority,
+            .variant = r->variant,
         };
     }
 }
@@ -55,6 +56,7 @@ static bool append(struct worker *w, struct mail *m)
         .client = mail_span(m, m->client),
         .tls = mail_span(m, m->tls),
         .envid = mail_span(m, m->envid),
+        .edits = mail_span(m, m->edits),
         .body_size = m->size,
         .body_crc = m->body_crc,
         .large = large,

@@ -1,5 +1,6 @@
 /* A mail's memory: envelope and content. */
 #include "workers/connection/mail.h"
+#include "engine/mime/edit.h"
 #include "status.h"
 #include "workers/connection/worker.h"
 #include <errno.h>
@@ -92,6 +93,28 @@ bool mail_put(struct mail *m, struct span bytes, struct mail_text *out)
     *out = (struct mail_text){.offset = m->text_used, .length = (uint32_t)bytes.n};
     m->text_used = needed;
     return true;
+}
+
+bool mail_variant(struct mail *m, struct span edits, uint8_t *number)
+{
+    static unsigned char list[LIMIT_EDIT_LIST]; /* mail_put can't copy from the mail's own text */
+    struct text t = {.p = list, .capacity = sizeof list};
+    unsigned n = 0;
+    *number = 0;
+    if (edits.n == 0)
+        return true;
+    struct span all = mail_span(m, m->edits);
+    for (struct span one; (one = edits_variant(all, n + 1)).n > 0; n++)
+        if (span_eq(one, edits)) {
+            *number = (uint8_t)(n + 1);
+            return true;
+        }
+    if (n == LIMIT_VARIANTS)
+        return false;
+    text_put(&t, all);
+    edits_add_variant(&t, edits);
+    *number = (uint8_t)(n + 1);
+    return !t.overflow && mail_put(m, span_of(list, t.n), &m->edits);
 }
 
 struct recipient *mail_add_recipient(struct mail *m)

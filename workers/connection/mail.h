@@ -45,6 +45,7 @@ struct recipient {
     uint8_t outcome;           /* enum recipient_outcome: of the attempt under way */
     uint8_t notify;            /* enum dsn_notify bits; 0: the client said nothing */
     uint8_t priority;          /* of the rule; 0: ordinary */
+    uint8_t variant;           /* of the mail's edits, from 1; 0: the header as it came */
     uint8_t notices;           /* of delay, that the sender has got */
     uint8_t notices_due;       /* as many, when the one on its way to the disk is there; else 0 */
     bool undecided;            /* the rules need the headers */
@@ -107,6 +108,7 @@ struct mail {
     struct mail_text client; /* its address, for people */
     struct mail_text tls;    /* "TLSv1.3 … verified" or "" */
     struct mail_text envid;  /* RFC 3461 4.4, as the client gave it */
+    struct mail_text edits;  /* of the header: a list, see edits_variant */
     struct recipient *recipients;
     char *text;
     struct chunk_chain content; /* empty when it must be read from the spool */
@@ -134,6 +136,10 @@ void mail_detach(struct worker *w, struct mail *m);
 
 /* Copies bytes into the mail's text. False: no memory, over the budget or LIMIT_MAIL_TEXT. */
 bool mail_put(struct mail *m, struct span bytes, struct mail_text *out);
+
+/* The number, among the mail's, of these changes of the header; 0 for none. False: no memory, or
+ * more than LIMIT_VARIANTS. */
+bool mail_variant(struct mail *m, struct span edits, uint8_t *number);
 
 /* NULL: no memory. */
 struct recipient *mail_add_recipient(struct mail *m);

@@ -233,7 +233,7 @@ static bool take_envelope(struct mail *m, const struct spool_mail *stored)
 {
     if (!mail_put(m, stored->sender, &m->sender) || !mail_put(m, stored->client, &m->client) ||
         !mail_put(m, stored->helo, &m->helo) || !mail_put(m, stored->tls, &m->tls) ||
-        !mail_put(m, stored->envid, &m->envid))
+        !mail_put(m, stored->envid, &m->envid) || !mail_put(m, stored->edits, &m->edits))
         return false;
     for (unsigned i = 0; i < stored->recipient_count; i++) {
         const struct spool_recipient *from = &stored->recipients[i];
@@ -245,6 +245,7 @@ static bool take_envelope(struct mail *m, const struct spool_mail *stored)
         r->expires = (int64_t)from->expires;
         r->notify = from->notify;
         r->priority = from->priority;
+        r->variant = from->variant;
     }
     return true;
 }

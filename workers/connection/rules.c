@@ -27,13 +27,35 @@ static struct policy_facts envelope_facts(const struct transaction *t, const str
     };
 }
 
-/* Names of rule and route into the mail. False: no memory. */
-static bool note_decision(struct transaction *t, struct recipient *r,
-                          const struct policy_decision *d)
+/* The address that the rule wants the mail delivered to; the one of before is kept. A rule whose
+ * address would be none refuses instead. False: no memory. */
+static bool rewrite(struct transaction *t, struct recipient *r, struct policy_decision *d)
+{
+    unsigned char ascii[SMTP_ADDRESS_CANONICAL];
+    unsigned char out[LIMIT_ADDRESS];
+    struct mail *m = t->mail;
+    struct span address = smtp_address_ascii_domain(mail_span(m, r->address), ascii);
+    struct span rewritten = policy_rewrite(&t->generation->policy, d->rule, address, out);
+    if (rewritten.n == 0) {
+        d->outcome = POLICY_REJECT;
+        d->reply =
+            SPAN_LIT("553 5.1.3 A rule changes the address, and none would come of this one");
+        return true;
+    }
+    if (span_eq(rewritten, address))
+        return true;
+    r->original = r->address;
+    return mail_put(m, rewritten, &r->address);
+}
+
+/* What the rule says into the mail. False: no memory. */
+static bool note_decision(struct transaction *t, struct recipient *r, struct policy_decision *d)
 {
     struct policy_rule rule = policy_rule(&t->generation->policy, d->rule);
     struct mail *m = t->mail;
     r->undecided = false;
+    if ((rule.rewrites && !rewrite(t, r, d)) || !mail_variant(m, rule.edits, &r->variant))
+        return false;
     r->priority = (uint8_t)rule.priority;
     r->expires = rule.lifetime > 0 ? m->arrival / 1000000 + rule.lifetime : 0;
     if (!mail_put(m, rule.name, &r->rule))

@@ -135,6 +135,8 @@ static void log_routed(const struct mail *m, const struct recipient *r)
 {
     mail_log(m, LOG_INFO, "routed");
     log_span("recipient", mail_span(m, r->address));
+    if (r->original.length > 0)
+        log_span("original", mail_span(m, r->original));
     log_span("rule", mail_span(m, r->rule));
     if (r->route.length > 0)
         log_span("route", mail_span(m, r->route));
