@@ -1,0 +1,133 @@
+#!/usr/bin/env bash
+# A queue that is long: what a deferred mail costs, and whether mgid minds.
+#
+#   bench/queue.sh [MAILS]      default 100,000 mails of 1,024 bytes, 50 sessions; as root
+#
+# Every mail goes to a host that refuses connections, so that it is deferred. Prints the memory of
+# the worker a mail (growth of its anonymous pages), the rate of accepting with an empty and with a
+# full queue, and of delivering to another host beside it, how long a start takes, and how long it
+# takes to show, to hold and to delete what a filter selects. The log is thrown away.
+set -euo pipefail
+
+mails=${1:-100000}
+here=$(cd "$(dirname "$0")/.." && pwd)
+build=${BUILD:-$here/build}
+tools=${MGID_TOOLS:-$here/build/tools}
+[ "$(id -u)" = 0 ] || { echo "queue: smtp-sink needs root" >&2; exit 77; }
+work=$(mktemp -d /var/tmp/mgid-queue.XXXXXX) # on disk: /tmp may be memory
+chmod 755 "$work"
+pids=()
+stop()
+{
+    local pid
+    for pid in "${pids[@]}"; do
+        kill -TERM "$pid" 2>/dev/null || :
+    done
+    for pid in "${pids[@]}"; do
+        wait "$pid" 2>/dev/null || :
+    done
+    pids=()
+}
+trap 'stop; rm -rf "$work"' EXIT
+
+free_port()
+{
+    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+# answers PORT: waits until a greeting comes from there.
+answers()
+{
+    local i
+    for i in $(seq 600); do
+        (exec 3<>"/dev/tcp/127.0.0.1/$1" && read -r -t 5 -u 3 _) 2>/dev/null && return
+        sleep 0.1
+    done
+    echo "queue: nothing answers on port $1" >&2
+    return 1
+}
+
+since()
+{
+    awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.2f", b - a }'
+}
+
+ctl()
+{
+    "$build/bin/mgictl" --socket "$work/control" "$@"
+}
+
+# memory: anonymous KiB of the worker.
+memory()
+{
+    local pid
+    pid=$(ctl --json status | python3 -c 'import json, sys
+for line in sys.stdin:
+    one = json.loads(line)
+    if one.get("type") == "process" and one["role"] == "connection":
+        print(one["pid"])')
+    awk '/^RssAnon/ { print $2 }' "/proc/$pid/status"
+}
+
+counter()
+{
+    ctl --json status | python3 -c 'import json, sys
+for line in sys.stdin:
+    one = json.loads(line)
+    if one.get("type") == "counters":
+        print(one["counters"][sys.argv[1]])' "$1"
+}
+
+# send COUNT RECIPIENT: prints mails a second.
+send()
+{
+    local start=$EPOCHREALTIME
+    nice "$tools/bin/smtp-source" -d -s 50 -m "$1" -l 1024 -f from@example.ch -t "$2" "127.0.0.1:$port"
+    awk -v n="$1" -v t="$(since "$start")" 'BEGIN { printf "%.0f", n / t }'
+}
+
+start()
+{
+    "$build/sbin/mgid" -p "$work/policy.json" >/dev/null 2>&1 &
+    pids+=($!)
+    answers "$port"
+}
+
+sink=$(free_port)
+"$tools/bin/smtp-sink" -u nobody "127.0.0.1:$sink" 200 >/dev/null 2>&1 &
+sink_pid=$!
+trap 'stop; kill "$sink_pid"; rm -rf "$work"' EXIT
+dead=$(free_port)
+port=$(free_port)
+cat >"$work/policy.json" <<JSON
+{ "version": 1, "hostname": "mgid.test", "spool": "$work/spool",
+  "control": { "socket": "$work/control" }, "log": { "file": "/dev/null" },
+  "retry": { "first": "1h", "max": "4h" },
+  "peers": { "load": { "addresses": ["127.0.0.1/32"] } },
+  "routes": { "sink": { "hosts": ["127.0.0.1:$sink"] }, "dead": { "hosts": ["127.0.0.1:$dead"] } },
+  "flows": { "outbound": { "listen": ["127.0.0.1:$port"], "accept_from": ["load"],
+             "rules": [ { "name": "dead", "when": { "recipient": "*@dead.example" }, "route": "dead" },
+                        { "name": "all", "route": "sink" } ] } } }
+JSON
+printf '%s, %s processors, kernel %s, %s\n' "$(uname -m)" "$(nproc)" "$(uname -r)" "$(date -u +%F)"
+start
+few=$((mails < 20000 ? mails : 20000))
+send 2000 to@dead.example >/dev/null # pools, batches and chunks get their first pages
+send 2000 to@example.org >/dev/null
+first=$(memory)
+printf 'accept and deliver, queue empty:  %s mails/s\n' "$(send "$few" to@example.org)"
+printf 'accept and defer:                 %s mails/s\n' "$(send "$mails" to@dead.example)"
+second=$(memory)
+printf 'queued:                           %s mails, worker at %s KiB\n' "$(counter queue_mails)" "$second"
+awk -v a="$first" -v b="$second" -v n="$mails" \
+    'BEGIN { printf "memory a deferred mail:           %.0f bytes\n", (b - a) * 1024 / n }'
+printf 'accept and deliver, queue full:   %s mails/s\n' "$(send "$few" to@example.org)"
+begun=$EPOCHREALTIME
+stop
+printf 'stop:                             %s s\n' "$(since "$begun")"
+begun=$EPOCHREALTIME
+start
+printf 'start to greeting:                %s s, worker at %s KiB\n' "$(since "$begun")" "$(memory)"
+begun=$EPOCHREALTIME
+ctl --json queue list >"$work/list"
+printf 'queue list, all:                  %s s, %s mails\n' "$(since "$begun")" "$(grep -c queue_id "$work/list")"
