@@ -115,6 +115,9 @@
 #define LIMIT_DELAY_NOTICES 8          /* times at which a sender hears that a mail waits */
 #define LIMIT_DELAY_DEFAULT (4 * 3600) /* the first, when the policy says nothing */
 #define LIMIT_UID_BASE_DEFAULT 52000
+#define LIMIT_ROUTE_CONNECTIONS_DEFAULT 20 /* to one destination of a route, from one worker */
+#define LIMIT_ROUTE_CONNECTIONS_MAX 1000
+#define LIMIT_ROUTE_RATE_MAX 1000000 /* mails a minute */
 #define LIMIT_UID_BASE_MAX 2000000000
 
 /* ---- mails of our own ------------------------------------------------------------------- */
@@ -253,7 +256,7 @@
 #define LIMIT_DESTINATIONS (1u << 16)
 #define LIMIT_DESTINATION_BUCKETS (1u << 14)
 #define LIMIT_CANDIDATES 32           /* addresses of a destination */
-#define LIMIT_DESTINATION_CLIENTS 20  /* connections to one destination */
+#define LIMIT_DESTINATION_STEPS 64    /* of one destination in one turn */
 #define LIMIT_CLIENTS 4096            /* outbound connections of a worker */
 #define LIMIT_CLIENT_RECIPIENTS 100   /* of one transaction (RFC 5321 4.5.3.1.8) */
 #define LIMIT_CONNECTION_MAILS 500    /* over one outbound connection */
@@ -261,7 +264,8 @@
 #define LIMIT_HANDSHAKE_MICROSECONDS 60000000
 #define LIMIT_IDLE_MICROSECONDS 5000000          /* a kept connection without a mail */
 #define LIMIT_LINGER_MICROSECONDS 5000000        /* for the peer to read a last reply */
-#define LIMIT_DESTINATION_PAUSE_SECONDS 30       /* a dead host or destination is let alone */
+#define LIMIT_DESTINATION_PAUSE_SECONDS 30       /* a dead host is let alone, and a destination first */
+#define LIMIT_DESTINATION_PAUSE_MAX 900          /* a dead destination, in the end */
 #define LIMIT_DESTINATION_REST_MICROSECONDS 60000000
 #define LIMIT_KNOWN_MICROSECONDS 300000000       /* addresses are asked anew after that */
 #define LIMIT_LOOKUP_TTL_MIN 5                   /* seconds */

@@ -293,8 +293,27 @@ static void read_route_tls(struct compiler *c, const struct place *at, const jso
     r->identity = t.identity;
 }
 
+static void read_connections(struct compiler *c, const struct place *at, const json_t *value,
+                             void *draft)
+{
+    struct rec_route *r = draft;
+    uint64_t n;
+    if (value_number(c, at, value, 1, LIMIT_ROUTE_CONNECTIONS_MAX, &n))
+        r->connections = (uint32_t)n;
+}
+
+static void read_rate(struct compiler *c, const struct place *at, const json_t *value, void *draft)
+{
+    struct rec_route *r = draft;
+    uint64_t n;
+    if (value_number(c, at, value, 1, LIMIT_ROUTE_RATE_MAX, &n))
+        r->rate = (uint32_t)n;
+}
+
 static const struct key route_table[] = {
+    {"connections", KEY_OPTIONAL, read_connections},
     {"hosts", KEY_OPTIONAL, read_hosts},
+    {"mails_per_minute", KEY_OPTIONAL, read_rate},
     {"mx", KEY_OPTIONAL, read_mx},
     {"port", KEY_OPTIONAL, read_port},
     {"tls", KEY_OPTIONAL, read_route_tls},
@@ -304,7 +323,10 @@ KEY_SET(route_keys, "route", route_table);
 static void read_route(struct compiler *c, const struct place *at, const json_t *value,
                        struct rec_string name)
 {
-    struct rec_route r = {.name = name, .identity = POLICY_NONE, .tls.trust = POLICY_NONE};
+    struct rec_route r = {.name = name,
+                          .identity = POLICY_NONE,
+                          .tls.trust = POLICY_NONE,
+                          .connections = LIMIT_ROUTE_CONNECTIONS_DEFAULT};
     compile_object(c, at, value, &route_keys, &r);
     bool hosts = json_object_get(value, "hosts") != NULL;
     bool mx = json_object_get(value, "mx") != NULL;

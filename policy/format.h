@@ -12,7 +12,7 @@
 #include "policy/policy.h"
 
 #define FORMAT_MAGIC "mgidpol"
-enum { FORMAT_VERSION = 2, FORMAT_ALIGN = 8 };
+enum { FORMAT_VERSION = 3, FORMAT_ALIGN = 8 };
 
 struct rec_table {
     uint32_t offset;
@@ -63,6 +63,8 @@ struct rec_route {
     struct rec_string mx;
     uint32_t tls_require;
     uint32_t identity;
+    uint32_t connections;
+    uint32_t rate;
     struct rec_demand tls;
 };
 

@@ -200,7 +200,9 @@ static bool check_ROUTES(struct check *c, const struct rec_route *r)
            range_ok(c, r->hosts, POLICY_HOSTS) && number_ok(c, r->hosts.count > 0, hosts, hosts) &&
            string_ok(c, r->mx, mx, mx ? LIMIT_DOMAIN : 0) &&
            number_ok(c, r->port, hosts ? 0 : 1, UINT16_MAX) && number_ok(c, r->tls_require, 0, 1) &&
-           index_ok(c, r->identity, POLICY_IDENTITIES, true) && demand_ok(c, &r->tls);
+           index_ok(c, r->identity, POLICY_IDENTITIES, true) && demand_ok(c, &r->tls) &&
+           number_ok(c, r->connections, 1, LIMIT_ROUTE_CONNECTIONS_MAX) &&
+           number_ok(c, r->rate, 0, LIMIT_ROUTE_RATE_MAX);
 }
 
 static bool endpoint_ok(struct check *c, const struct rec_endpoint *r, bool name, size_t max)

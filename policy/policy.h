@@ -206,7 +206,9 @@ struct policy_route {
     uint16_t port;             /* the two MX kinds: port of every exchanger */
     bool tls_require;          /* never in clear */
     struct policy_demand tls;
-    uint32_t identity; /* client certificate, or POLICY_NONE */
+    uint32_t identity;    /* client certificate, or POLICY_NONE */
+    uint32_t connections; /* at once to one destination of it, from one worker */
+    uint32_t rate;        /* mails a minute, the same; 0: no bound */
 };
 
 struct policy_route policy_route(const struct policy *p, uint32_t index);

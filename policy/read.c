@@ -174,6 +174,8 @@ struct policy_route policy_route(const struct policy *p, uint32_t index)
         .tls_require = r->tls_require != 0,
         .tls = demand(p, &r->tls),
         .identity = r->identity,
+        .connections = r->connections,
+        .rate = r->rate,
     };
 }
 

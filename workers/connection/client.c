@@ -43,7 +43,7 @@ static void client_free(struct worker *w, struct client *c)
     counter_sub(w->counters, COUNTER_connections_out_open, 1);
     generation_release(w, c->generation);
     pool_put(&w->clients, c);
-    destination_run(w, d);
+    destination_client_gone(w, d);
 }
 
 static void client_close(struct worker *w, struct client *c)
@@ -291,7 +291,8 @@ static enum step on_ready(struct worker *w, struct client *c)
         queue_attempted(w, d, SPAN_LIT("the next hop takes no more mails over one connection"));
     }
     bool used_up = exhausted || c->smtp.mails >= LIMIT_CONNECTION_MAILS ||
-                   c->generation != w->generations.current || w->draining;
+                   c->generation != w->generations.current || w->draining ||
+                   destination_must_yield(w, c->destination);
     started(c);
     if (used_up) {
         smtp_client_quit(&c->smtp);

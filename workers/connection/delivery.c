@@ -1,6 +1,7 @@
 /* Deliveries: making, sorting recipients to them, lines, timers. */
 #include "workers/connection/bounce.h"
 #include "workers/connection/queue_internal.h"
+#include "priority.h"
 #include "status.h"
 
 /* ---- lines ------------------------------------------------------------------------------ */
@@ -51,6 +52,73 @@ struct delivery *delivery_shift(struct delivery_line *line)
     return d;
 }
 
+/* ---- ready ------------------------------------------------------------------------------ */
+
+static struct delivery_line *line_of(struct ready *r, const struct delivery *d)
+{
+    return &r->lines[2 * d->urgency + !d->late];
+}
+
+void ready_push(struct ready *r, struct delivery *d)
+{
+    d->late = d->attempts > 0;
+    delivery_push(line_of(r, d), d);
+    r->count++;
+}
+
+void ready_push_front(struct ready *r, struct delivery *d)
+{
+    d->late = d->attempts > 0;
+    delivery_push_front(line_of(r, d), d);
+    r->count++;
+}
+
+void ready_remove(struct ready *r, struct delivery *d)
+{
+    delivery_remove(line_of(r, d), d);
+    r->count--;
+}
+
+static struct delivery *shift_line(struct ready *r, unsigned line)
+{
+    struct delivery *d = delivery_shift(&r->lines[line]);
+    r->count -= d != NULL;
+    return d;
+}
+
+struct delivery *ready_shift(struct ready *r)
+{
+    struct delivery *d = NULL;
+    if (++r->taken % READY_OTHER == 0) {
+        /* The others by turns. */
+        unsigned first = r->taken / READY_OTHER % READY_LINES;
+        for (unsigned i = 0; i < READY_LINES && !d; i++)
+            d = shift_line(r, (first + i) % READY_LINES);
+        return d;
+    }
+    for (unsigned i = READY_LINES; i-- > 0 && !d;)
+        d = shift_line(r, i);
+    return d;
+}
+
+static struct delivery *shift_kind(struct ready *r, unsigned kind)
+{
+    struct delivery *d = NULL;
+    for (unsigned i = READY_URGENCIES; i-- > 0 && !d;)
+        d = shift_line(r, 2 * i + kind);
+    return d;
+}
+
+struct delivery *ready_shift_first_timer(struct ready *r)
+{
+    return shift_kind(r, 1);
+}
+
+struct delivery *ready_shift_late(struct ready *r)
+{
+    return shift_kind(r, 0);
+}
+
 /* ---- of an entry ------------------------------------------------------------------------ */
 
 struct delivery *delivery_sibling(const struct worker *w, const struct delivery *d)
@@ -86,7 +154,7 @@ static void leave_line(struct delivery *d)
 {
     if (d->state != DELIVERY_READY)
         return;
-    delivery_remove(&d->destination->ready, d);
+    ready_remove(&d->destination->ready, d);
     d->state = DELIVERY_WAITING;
 }
 
@@ -171,8 +239,9 @@ void delivery_add(struct delivery *d, int64_t expires, unsigned priority)
     d->recipients++;
     if (second < d->expires)
         d->expires = second;
-    if (priority > d->priority)
-        d->priority = priority & 3;
+    unsigned urgency = priority == PRIORITY_HIGH ? 2 : priority == PRIORITY_LOW ? 0 : 1;
+    if (urgency > d->urgency && d->state != DELIVERY_READY)
+        d->urgency = urgency & 3;
 }
 
 /* ---- in memory, timed, ready ------------------------------------------------------------ */
@@ -226,7 +295,7 @@ void delivery_ready(struct worker *w, struct delivery *d)
         return;
     }
     d->state = DELIVERY_READY;
-    delivery_push(&dest->ready, d);
+    ready_push(&dest->ready, d);
     delivery_arm(w, d);
     destination_wake(w, dest);
 }

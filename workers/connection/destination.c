@@ -92,6 +92,7 @@ struct destination *destination_for(struct worker *w, struct span route, struct 
     memcpy(d->domain, key.domain, sizeof key.domain);
     d->by_domain = key.by_domain;
     d->timer.kind = TIMER_DESTINATION;
+    pace_begin(&d->pace);
     d->next_in_bucket = *bucket;
     *bucket = d;
     return d;
@@ -106,7 +107,10 @@ void destination_rest(struct worker *w, struct destination *d)
 void destination_timer(struct worker *w, struct timer *t)
 {
     struct destination *d = timer_owner(t, struct destination, timer);
-    if (d->deliveries > 0 || d->clients > 0 || d->state == DESTINATION_ASKING || d->busy)
+    if (d->ready.count > 0)
+        destination_wake(w, d);
+    if (d->deliveries > 0 || d->clients > 0 || d->state == DESTINATION_ASKING ||
+        d->listed[DESTINATION_BUSY] || d->listed[DESTINATION_STARVED])
         return;
     struct destination **p = &w->queue.buckets[bucket_of(w, d->route, d->domain)];
     while (*p != d)
@@ -124,24 +128,89 @@ static uint64_t pause_microseconds(const struct worker *w)
     return (first < most ? first : most) * 1000000;
 }
 
+/* ---- lists of destinations -------------------------------------------------------------- */
+
+static void list_push(struct worker *w, enum destination_list list, struct destination *d)
+{
+    struct destination_line *line = &w->queue.lines[list];
+    if (d->listed[list])
+        return;
+    d->listed[list] = true;
+    d->next[list] = NULL;
+    if (line->first)
+        line->last->next[list] = d;
+    else
+        line->first = d;
+    line->last = d;
+}
+
+static struct destination *list_shift(struct worker *w, enum destination_list list)
+{
+    struct destination_line *line = &w->queue.lines[list];
+    struct destination *d = line->first;
+    if (!d)
+        return NULL;
+    line->first = d->next[list];
+    d->listed[list] = false;
+    return d;
+}
+
+struct pace_limits destination_limits(const struct worker *w, const struct destination *d)
+{
+    const struct generation *g = w->generations.current;
+    struct pace_limits limits = {.connections = LIMIT_ROUTE_CONNECTIONS_DEFAULT,
+                                 .pause_first = (uint32_t)(pause_microseconds(w) / 1000000)};
+    limits.pause_max = g->settings.retry_max < LIMIT_DESTINATION_PAUSE_MAX
+                           ? g->settings.retry_max
+                           : LIMIT_DESTINATION_PAUSE_MAX;
+    if (limits.pause_max < limits.pause_first)
+        limits.pause_max = limits.pause_first;
+    if (d->generation == g->number && d->route_index != POLICY_NONE) {
+        struct policy_route route = policy_route(&g->policy, d->route_index);
+        limits.connections = route.connections;
+        limits.rate = route.rate;
+    }
+    return limits;
+}
+
 struct delivery *destination_take(struct worker *w, struct destination *d)
 {
+    struct pace_limits limits = destination_limits(w, d);
     struct delivery *one;
-    for (unsigned n = 0; n < LIMIT_TURN_FAILED && (one = delivery_shift(&d->ready)); n++)
-        if (queue_begin(w, one))
-            return one;
-    if (d->ready.count > 0)
+    for (unsigned n = 0; n < LIMIT_TURN_FAILED; n++) {
+        if (d->ready.count == 0 || d->failing > 0 || !pace_may_send(&d->pace, &limits, w->now))
+            break;
+        one = ready_shift(&d->ready);
+        if (!queue_begin(w, one))
+            continue;
+        pace_sent(&d->pace, &limits, w->now);
+        return one;
+    }
+    if (d->ready.count > 0) /* goes on, or sets its timer, at the end of the turn */
         destination_wake(w, d);
     return NULL;
 }
 
-static void fail_some(struct worker *w, struct destination *d)
+/* The next one that is told of the failure; NULL: all know. */
+static struct delivery *next_failing(struct destination *d)
 {
     struct delivery *one = NULL;
+    if (d->failing_for_good)
+        return ready_shift(&d->ready);
+    one = ready_shift_first_timer(&d->ready);
+    if (!one && !d->charged) {
+        d->charged = true;
+        one = ready_shift_late(&d->ready);
+    }
+    return one;
+}
+
+static void fail_some(struct worker *w, struct destination *d)
+{
     char reason[LIMIT_REASON];
     memcpy(reason, d->reason, sizeof reason);
     for (unsigned n = 0; n < LIMIT_TURN_FAILED && d->failing > 0; n++) {
-        one = delivery_shift(&d->ready);
+        struct delivery *one = next_failing(d);
         d->failing = one ? d->failing - 1 : 0;
         if (!one || !queue_begin(w, one))
             continue;
@@ -158,18 +227,27 @@ static void fail_some(struct worker *w, struct destination *d)
         destination_wake(w, d);
 }
 
+static void begin_failing(struct worker *w, struct destination *d, bool permanent,
+                          const char *status)
+{
+    (void)snprintf(d->failing_status, sizeof d->failing_status, "%s", status);
+    d->failing = d->ready.count;
+    d->failing_for_good = permanent;
+    fail_some(w, d);
+}
+
 void destination_failed(struct worker *w, struct destination *d, const char *why, bool permanent,
                         const char *status)
 {
     char reason[LIMIT_REASON]; /* why may be d->reason */
     (void)snprintf(reason, sizeof reason, "%s", why);
     memcpy(d->reason, reason, sizeof reason);
-    (void)snprintf(d->failing_status, sizeof d->failing_status, "%s", status);
-    d->failing = d->ready.count;
-    d->failing_for_good = permanent;
-    if (!permanent)
-        d->down_until = w->now + pause_microseconds(w);
-    fail_some(w, d);
+    if (!permanent) {
+        struct pace_limits limits = destination_limits(w, d);
+        pace_failed(&d->pace, &limits, w->now, queue_chance(w));
+        d->charged = false;
+    }
+    begin_failing(w, d, permanent, status);
 }
 
 struct candidate *destination_candidate(const struct worker *w, struct destination *d)
@@ -358,26 +436,22 @@ static bool is_known(const struct worker *w, const struct destination *d)
            d->generation == w->generations.current->number;
 }
 
-/* One step; false when there is nothing (more) to do now. */
-static bool step(struct worker *w, struct destination *d)
+static bool has_first_timers(const struct destination *d)
 {
-    if (d->ready.count == 0 || w->draining || !w->generations.current)
-        return false;
-    if (d->failing > 0) {
-        fail_some(w, d);
-        return false;
-    }
-    if (d->idle) {
-        client_next_mail(w, d->idle);
-        return true;
-    }
-    if (d->starting >= d->ready.count || d->clients >= LIMIT_DESTINATION_CLIENTS ||
-        d->state == DESTINATION_ASKING)
-        return false;
-    if (w->now < d->down_until) {
-        if (d->clients > 0) /* another connection still works: let it serve */
-            return false;
-        destination_failed(w, d, d->reason, false, "4.4.1");
+    for (unsigned i = 1; i < READY_LINES; i += 2)
+        if (d->ready.lines[i].count > 0)
+            return true;
+    return false;
+}
+
+/* Another connection, if it may be. */
+static bool connect_once_more(struct worker *w, struct destination *d,
+                              const struct pace_limits *limits)
+{
+    if (!pace_may_connect(&d->pace, limits, w->now, d->clients)) {
+        /* While another connection still works it serves. */
+        if (w->now < d->pace.down_until && d->clients == 0 && has_first_timers(d))
+            begin_failing(w, d, false, "4.4.1");
         return false;
     }
     if (!is_known(w, d)) {
@@ -389,30 +463,56 @@ static bool step(struct worker *w, struct destination *d)
             destination_failed(w, d, d->reason, false, "4.4.1");
         return false;
     }
-    return client_open(w, d);
+    if (client_open(w, d))
+        return true;
+    if (w->clients_short)
+        list_push(w, DESTINATION_STARVED, d); /* its turn comes when one has ended */
+    return false;
+}
+
+/* One step; false when there is nothing (more) to do now. */
+static bool step(struct worker *w, struct destination *d)
+{
+    if (d->ready.count == 0 || w->draining || !w->generations.current)
+        return false;
+    if (d->failing > 0) {
+        fail_some(w, d);
+        return false;
+    }
+    struct pace_limits limits = destination_limits(w, d);
+    if (!pace_may_send(&d->pace, &limits, w->now))
+        return false;
+    if (d->idle) {
+        client_next_mail(w, d->idle);
+        return true;
+    }
+    if (d->starting >= d->ready.count || d->state == DESTINATION_ASKING)
+        return false;
+    return connect_once_more(w, d, &limits);
 }
 
 void destination_wake(struct worker *w, struct destination *d)
 {
-    struct queue *q = &w->queue;
-    if (d->busy)
-        return;
-    d->busy = true;
-    d->next_busy = NULL;
-    if (q->busy)
-        q->busy_last->next_busy = d;
-    else
-        q->busy = d;
-    q->busy_last = d;
+    list_push(w, DESTINATION_BUSY, d);
 }
 
 void destination_run_next(struct worker *w)
 {
-    struct queue *q = &w->queue;
-    struct destination *d = q->busy;
-    q->busy = d->next_busy;
-    d->busy = false;
-    destination_run(w, d);
+    destination_run(w, list_shift(w, DESTINATION_BUSY));
+}
+
+/* When its pace lets it go on; else, with nothing left, when it is forgotten. */
+static void set_timer(struct worker *w, struct destination *d)
+{
+    uint64_t at = 0;
+    if (d->ready.count > 0 && !w->draining && w->generations.current) {
+        struct pace_limits limits = destination_limits(w, d);
+        at = pace_not_before(&d->pace, &limits, w->now);
+    }
+    if (at > 0)
+        BUG_ON(!timer_arm(&w->timers, &d->timer, at));
+    else
+        destination_rest(w, d);
 }
 
 void destination_run(struct worker *w, struct destination *d)
@@ -420,17 +520,36 @@ void destination_run(struct worker *w, struct destination *d)
     if (d->running) /* called from within one of its own steps: that goes on */
         return;
     d->running = true;
-    for (unsigned i = 0; i <= LIMIT_DESTINATION_CLIENTS + LIMIT_CANDIDATES && step(w, d); i++)
-        ;
+    unsigned i = 0;
+    while (i < LIMIT_DESTINATION_STEPS && step(w, d))
+        i++;
     d->running = false;
-    destination_rest(w, d);
+    if (i == LIMIT_DESTINATION_STEPS)
+        destination_wake(w, d);
+    set_timer(w, d);
 }
 
-void destination_run_all(struct worker *w)
+static bool wake_first_starved(struct worker *w)
 {
-    for (uint32_t i = 0; i < w->queue.destinations.fresh; i++) {
-        struct destination *d = pool_at(&w->queue.destinations, i);
-        if (d && d->ready.count > 0)
-            destination_wake(w, d);
-    }
+    struct destination *d = list_shift(w, DESTINATION_STARVED);
+    if (d)
+        destination_wake(w, d);
+    return d != NULL;
+}
+
+void destination_client_gone(struct worker *w, struct destination *d)
+{
+    (void)wake_first_starved(w);
+    destination_wake(w, d);
+}
+
+void destination_wake_starved(struct worker *w)
+{
+    while (wake_first_starved(w))
+        ;
+}
+
+bool destination_must_yield(const struct worker *w, const struct destination *d)
+{
+    return w->queue.lines[DESTINATION_STARVED].first && d->clients > 1;
 }

@@ -2,14 +2,14 @@
  * destination: a next hop (a route, and for routes by the recipient's MX the domain): where its
  * hosts are, the deliveries that wait for it, the clients that serve it.
  *
- * Hosts are tried in order; one that failed is passed over for a while. When none is left,
- * everything that waits is deferred with the last reason, and for a moment new mail too: a dead
- * destination costs one attempt, not one a mail.
+ * Hosts are tried in order; one that failed is passed over for a while. When none is left, the
+ * breaker of its pace opens (pace.h).
  */
 #ifndef MGID_DESTINATION_H
 #define MGID_DESTINATION_H
 
 #include "engine/ipc/ipc.h"
+#include "workers/connection/pace.h"
 #include "workers/connection/queue.h"
 #include "workers/connection/stream.h"
 
@@ -30,11 +30,13 @@ struct destination {
     char domain[LIMIT_DOMAIN + 1]; /* "" unless the route goes by the recipient's MX */
     bool by_domain;                /* it did when this was made */
     struct destination *next_in_bucket;
-    struct destination *next_busy; /* in the queue's list */
-    struct delivery *sorted;       /* while an entry's recipients are sorted: its delivery */
-    struct delivery_line ready;
-    uint32_t failing; /* of them, from the first on: nothing could be delivered, to be told yet */
+    struct destination *next[DESTINATION_LISTS];
+    struct delivery *sorted; /* while an entry's recipients are sorted: its delivery */
+    struct ready ready;
+    struct pace pace;
+    uint32_t failing; /* of the ready ones: nothing could be delivered, to be told yet */
     bool failing_for_good;
+    bool charged; /* one of those that were deferred before has been told of this failure */
     char failing_status[12];
     uint32_t deliveries; /* that exist, in whatever state */
     uint32_t clients;    /* connections, or being made */
@@ -45,10 +47,9 @@ struct destination {
     uint32_t generation;
     uint32_t asking_host; /* of a route with hosts: the one asked for */
     uint64_t known_until; /* microseconds, monotonic */
-    uint64_t down_until;
     bool running;
-    bool busy;          /* in the queue's list */
-    struct timer timer; /* when nothing is left to do: to be forgotten */
+    bool listed[DESTINATION_LISTS];
+    struct timer timer; /* when its pace lets it go on; nothing left to do: to be forgotten */
     char reason[LIMIT_REASON];
     uint32_t candidate_count;
     struct candidate candidates[LIMIT_CANDIDATES];
@@ -73,8 +74,14 @@ struct delivery *destination_take(struct worker *w, struct destination *d);
 /* Does what can be done: hands ready deliveries to idle clients, opens new ones, asks names. */
 void destination_run(struct worker *w, struct destination *d);
 
-/* The same for every destination with ready deliveries. */
-void destination_run_all(struct worker *w);
+/* One of its connections has ended: the one that waited longest for a connection is next. */
+void destination_client_gone(struct worker *w, struct destination *d);
+
+/* Connections may be had again: all that wait for one have their turn. */
+void destination_wake_starved(struct worker *w);
+
+/* Should one of its connections end, as others have none? */
+bool destination_must_yield(const struct worker *w, const struct destination *d);
 
 /* An answer of the resolver, or none. */
 void destination_found(struct worker *w, const struct msg_lookup_result *r);
@@ -92,10 +99,15 @@ void destination_candidate_failed(struct worker *w, struct destination *d, struc
 void destination_candidate_distrust(const struct worker *w, struct destination *d,
                                     struct candidate *c, const char *why);
 
-/* Nothing can be delivered now (or ever, when permanent; status then is the enhanced code): tells
- * all that are ready, a few a turn. */
+/* Nothing can be delivered now (or ever, when permanent; status then is the enhanced code). That is
+ * told a few a turn. For good: all that are ready. For now: those that are ready for the first
+ * time, and one of the others; as long as the breaker is open the others just stand in line. So a
+ * dead destination costs one attempt a pause, however many mails wait for it. */
 void destination_failed(struct worker *w, struct destination *d, const char *why, bool permanent,
                         const char *status);
+
+/* What the policy says of its route. */
+struct pace_limits destination_limits(const struct worker *w, const struct destination *d);
 
 /* A client or delivery has left: forgets the destination later when nothing is left. */
 void destination_rest(struct worker *w, struct destination *d);

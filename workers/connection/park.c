@@ -301,7 +301,6 @@ static void count_anew(struct worker *w, struct entry *e, struct mail *m,
     for (struct delivery *d = e->deliveries; d; d = delivery_sibling(w, d)) {
         d->mail = m;
         d->recipients = 0;
-        d->priority = 0;
         d->expires = UINT32_MAX;
     }
     for (uint32_t i = 0; i < m->recipient_count; i++) {

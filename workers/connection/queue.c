@@ -15,6 +15,7 @@ int queue_init(struct worker *w, uint64_t memory)
     if (getrandom(seeds, sizeof seeds, 0) != sizeof seeds)
         return -1;
     q->hash_seed = seeds[0];
+    q->chance = seeds[0] ^ seeds[1];
     q->budget.limit = memory / 2 > LIMIT_ENVELOPES_MIN ? memory / 2 : LIMIT_ENVELOPES_MIN;
     q->buckets = reserve_memory(sizeof *q->buckets, LIMIT_DESTINATION_BUCKETS);
     if (!q->buckets || pool_init(&q->entries, sizeof(struct entry), LIMIT_QUEUE_MAILS) != 0 ||
@@ -26,6 +27,13 @@ int queue_init(struct worker *w, uint64_t memory)
         return -1;
     q->limbo = pool_get(&q->destinations);
     return 0;
+}
+
+uint32_t queue_chance(struct worker *w)
+{
+    uint64_t z = (w->queue.chance += UINT64_C(0x9e3779b97f4a7c15));
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    return (uint32_t)(z >> 32);
 }
 
 static bool pool_has_room(const struct pool *p, uint32_t n)
@@ -219,7 +227,7 @@ void queue_put_back(struct worker *w, struct delivery *d)
         m->recipients[i].state = d->attempts > 0 ? RECIPIENT_DEFERRED : RECIPIENT_QUEUED;
     }
     d->state = DELIVERY_READY;
-    delivery_push_front(&d->destination->ready, d);
+    ready_push_front(&d->destination->ready, d);
     delivery_arm(w, d);
     delivery_unpin(w, d);
 }
@@ -228,6 +236,6 @@ void queue_turn(struct worker *w)
 {
     struct queue *q = &w->queue;
     park_idle(w);
-    for (unsigned n = 0; n < LIMIT_TURN_DESTINATIONS && q->busy; n++)
+    for (unsigned n = 0; n < LIMIT_TURN_DESTINATIONS && queue_busy(q); n++)
         destination_run_next(w);
 }

@@ -50,16 +50,17 @@ struct delivery {
     uint32_t next_attempt;    /* seconds since 1970, as expires */
     uint32_t expires;         /* of the recipient whose time is over first */
     unsigned recipients : 14; /* of the mail, that are this delivery's */
-    unsigned attempts : 9;    /* counted to DELIVERY_ATTEMPTS_MAX */
+    unsigned attempts : 8;    /* counted to DELIVERY_ATTEMPTS_MAX */
     unsigned state : 3;       /* enum delivery_state */
-    unsigned priority : 2;
-    unsigned attempted : 1; /* by a connection, since it is in memory */
-    unsigned bouncing : 1;  /* a notification is on its way to the disk */
-    unsigned rerun : 1;     /* was put back once because a kept connection had died */
-    unsigned pinned : 1;    /* holds the mail in memory */
+    unsigned urgency : 2;     /* 0 .. READY_URGENCIES - 1; fixed while READY, as `late` */
+    unsigned late : 1;        /* stands in the line of those that were deferred before */
+    unsigned attempted : 1;   /* by a connection, since it is in memory */
+    unsigned bouncing : 1;    /* a notification is on its way to the disk */
+    unsigned rerun : 1;       /* was put back once because a kept connection had died */
+    unsigned pinned : 1;      /* holds the mail in memory */
 };
 
-#define DELIVERY_ATTEMPTS_MAX 511
+#define DELIVERY_ATTEMPTS_MAX 255
 
 _Static_assert(sizeof(struct delivery) <= POOL_ALIGNMENT, "a million of them: a cache line each");
 _Static_assert(LIMIT_RECIPIENTS_MAX < 1 << 14, "a mail's recipients can be counted");
@@ -67,6 +68,17 @@ _Static_assert(LIMIT_RECIPIENTS_MAX < 1 << 14, "a mail's recipients can be count
 struct delivery_line {
     struct delivery *first, *last;
     uint32_t count;
+};
+
+/* What is ready for a destination: lines by urgency, and in each those that come for the first time
+ * before those that were deferred. Every READY_OTHER-th time another line than the first has its
+ * turn, so that none waits for ever. */
+enum { READY_URGENCIES = 3, READY_LINES = 2 * READY_URGENCIES, READY_OTHER = 8 };
+
+struct ready {
+    struct delivery_line lines[READY_LINES]; /* the most urgent last */
+    uint32_t count;
+    uint32_t taken;
 };
 
 /* What a recipient of a parked mail is: a number of queue.texts in the low bits, and these. */
@@ -107,6 +119,17 @@ _Static_assert(LIMIT_MESSAGE_SIZE_MAX <= UINT32_MAX, "a content's size fits");
 _Static_assert(LIMIT_DELAY_NOTICES <= WORD_NOTICES_MAX, "what is told of a delay can be counted");
 _Static_assert(LIMIT_TEXTS <= WORD_TEXT, "a text's number fits");
 
+/* Lists of destinations: first come, first served. */
+enum destination_list {
+    DESTINATION_BUSY,    /* have something to do in this turn or the next */
+    DESTINATION_STARVED, /* want a connection, and all are in use */
+    DESTINATION_LISTS
+};
+
+struct destination_line {
+    struct destination *first, *last;
+};
+
 struct queue {
     struct pool entries;
     struct pool mails; /* those in memory */
@@ -118,9 +141,10 @@ struct queue {
     struct mail *idle, *idle_last; /* in memory, wanted by nobody at this moment: oldest first */
     struct destination **buckets;  /* LIMIT_DESTINATION_BUCKETS chains */
     struct destination *limbo;     /* for those that no destination could be had for */
-    struct destination *busy, *busy_last; /* have more to do in the next turn */
+    struct destination_line lines[DESTINATION_LISTS];
     struct delivery_line unrecorded;
     uint64_t hash_seed;
+    uint64_t chance; /* for pauses; see queue_chance */
 };
 
 /* Lays out memory; `memory` is the policy's for a worker. 0 or -1 with errno. */
@@ -143,7 +167,7 @@ void queue_turn(struct worker *w);
 /* Is there something to do for queue_turn at once? */
 static inline bool queue_busy(const struct queue *q)
 {
-    return q->busy != NULL;
+    return q->lines[DESTINATION_BUSY].first != NULL;
 }
 
 /* The delivery was taken out of its destination's line to be attempted (or failed): it is ACTIVE
@@ -165,8 +189,19 @@ void queue_bounced(struct worker *w, struct delivery *d);
 /* The batch has room again. */
 void queue_retry_records(struct worker *w);
 
+/* A number that nobody need be able to guess, but that differs from the last one. */
+uint32_t queue_chance(struct worker *w);
+
 /* A delivery's timer has fired. */
 void queue_timer(struct worker *w, struct timer *t);
+
+void ready_push(struct ready *r, struct delivery *d);
+void ready_push_front(struct ready *r, struct delivery *d);
+void ready_remove(struct ready *r, struct delivery *d);
+struct delivery *ready_shift(struct ready *r);
+/* Of those that come for the first time, or else (one of) those that do not. */
+struct delivery *ready_shift_first_timer(struct ready *r);
+struct delivery *ready_shift_late(struct ready *r);
 
 void delivery_push(struct delivery_line *line, struct delivery *d);
 void delivery_push_front(struct delivery_line *line, struct delivery *d);

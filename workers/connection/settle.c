@@ -207,14 +207,37 @@ void delivery_settle(struct worker *w, struct delivery *d)
     mail_let_go(w, m);
 }
 
+/* What the attempt says of the destination. */
+static void tell_pace(struct worker *w, struct delivery *d, bool delivered, bool answered,
+                      bool broken)
+{
+    struct destination *dest = d->destination;
+    struct pace_limits limits = destination_limits(w, dest);
+    if (delivered)
+        pace_succeeded(&dest->pace, &limits);
+    else if (answered)
+        pace_answered(&dest->pace);
+    if (broken)
+        pace_slowed(&dest->pace);
+    if (dest->ready.count > 0)
+        destination_wake(w, dest);
+}
+
 void queue_attempted(struct worker *w, struct delivery *d, struct span why)
 {
     struct mail *m = d->mail;
+    bool delivered = false, answered = false, broken = false;
     for (uint32_t i = 0; i < m->recipient_count; i++) {
         struct recipient *r = &m->recipients[i];
-        if (r->delivery == d && r->outcome == OUTCOME_NONE)
+        if (r->delivery != d)
+            continue;
+        delivered |= r->outcome == OUTCOME_DELIVERED;
+        answered |= r->outcome != OUTCOME_NONE && r->remote;
+        broken |= r->outcome == OUTCOME_NONE;
+        if (r->outcome == OUTCOME_NONE)
             recipient_note(m, r, OUTCOME_DEFERRED, "4.4.2", why, SPAN_EMPTY, false);
     }
+    tell_pace(w, d, delivered, answered, broken && d->attempted);
     schedule(w, d);
     delivery_settle(w, d);
 }

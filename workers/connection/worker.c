@@ -76,7 +76,7 @@ static void housekeeping(struct worker *w)
     }
     if (w->clients_short) {
         w->clients_short = false;
-        destination_run_all(w);
+        destination_wake_starved(w);
     }
     if (w->serving)
         queue_retry_records(w);
