@@ -34,9 +34,10 @@ static void same_walk(const struct order *o, const struct model *m)
     uint64_t after = 0;
     while (order_next(o, after, &key, &value)) {
         for (uint64_t k = after + 1; k < key; k++)
-            ck_assert(!m->there[k]);
-        ck_assert(m->there[key]);
-        ck_assert_uint_eq(value, m->value[key]);
+            if (m->there[k])
+                ck_abort_msg("%llu is missing", (unsigned long long)k);
+        if (!m->there[key] || value != m->value[key])
+            ck_abort_msg("%llu is wrong", (unsigned long long)key);
         after = key;
         seen++;
     }
@@ -49,17 +50,19 @@ static void act(struct order *o, struct model *m, uint64_t key, bool add)
     uint32_t value;
     if (add && !m->there[key]) {
         m->value[key] = (uint32_t)random_below(UINT32_MAX);
-        ck_assert(order_add(o, key, m->value[key]));
+        if (!order_add(o, key, m->value[key]))
+            ck_abort_msg("no room");
         m->there[key] = true;
         m->n++;
     } else if (!add) {
-        ck_assert(order_remove(o, key) == m->there[key]);
+        if (order_remove(o, key) != m->there[key])
+            ck_abort_msg("removed wrongly");
         m->n -= m->there[key];
         m->there[key] = false;
     }
-    ck_assert(order_find(o, key, &value) == m->there[key]);
-    if (m->there[key])
-        ck_assert_uint_eq(value, m->value[key]);
+    bool found = order_find(o, key, &value);
+    if (found != m->there[key] || (found && value != m->value[key]))
+        ck_abort_msg("%llu is wrong", (unsigned long long)key);
 }
 
 /* Phases of mostly adding and mostly removing, so that leaves split and join. */
@@ -91,9 +94,9 @@ START_TEST(few_that_stay_of_many_that_pass)
     struct order o;
     ck_assert_int_eq(order_init(&o, STAY + 64), 0);
     for (uint64_t k = 1; k <= PASS; k++) {
-        ck_assert(order_add(&o, k, (uint32_t)k));
-        if (k > 32 && (k - 32) % (PASS / STAY) != 0)
-            ck_assert(order_remove(&o, k - 32));
+        bool gone = k > 32 && (k - 32) % (PASS / STAY) != 0;
+        if (!order_add(&o, k, (uint32_t)k) || (gone && !order_remove(&o, k - 32)))
+            ck_abort();
     }
     ck_assert_uint_eq(o.n, STAY - 1 + 32);
     ck_assert_uint_le(o.count, o.n / 64 + 2);
@@ -156,8 +159,8 @@ START_TEST(texts_are_kept_once_and_counted)
         }
         ck_assert_uint_eq(t.bytes, bytes);
         for (int k = 0; k < TEXTS; k++)
-            if (users[k] > 0)
-                ck_assert(span_eq(texts_span(&t, number[k]), span_str(text[k])));
+            if (users[k] > 0 && !span_eq(texts_span(&t, number[k]), span_str(text[k])))
+                ck_abort_msg("text %d is wrong", k);
     }
     texts_destroy(&t);
 }
@@ -190,11 +193,13 @@ int main(void)
 {
     Suite *suite = suite_create("order");
     TCase *tc = tcase_create("order");
+    tcase_set_timeout(tc, 30);
     tcase_add_loop_test(tc, random_acts_agree_with_an_array, 0, 4);
     tcase_add_test(tc, few_that_stay_of_many_that_pass);
     tcase_add_test(tc, full_refuses);
     suite_add_tcase(suite, tc);
     tc = tcase_create("texts");
+    tcase_set_timeout(tc, 30);
     tcase_add_loop_test(tc, texts_are_kept_once_and_counted, 0, 4);
     tcase_add_test(tc, no_text_is_zero);
     tcase_add_test_raise_signal(tc, a_text_let_go_twice_is_a_bug, SIGABRT);

@@ -155,6 +155,7 @@ int main(void)
     tcase_add_test(tc, connections_grow_with_success_and_halve);
     tcase_add_test(tc, a_lower_limit_of_a_new_policy_holds_at_once);
     tcase_add_test(tc, the_breaker_lets_one_connection_try);
+    tcase_set_timeout(tc, 30);
     tcase_add_loop_test(tc, random_acts_keep_the_promises, 0, 12);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
