@@ -171,7 +171,7 @@ void role_seal(const struct role_start *start, struct sandbox_request *request)
     request->log_only = start->debug;
     request->required = start->required;
     sandbox_keep(request, start->log);
-    sandbox_probe_prepare(start->role);
+    sandbox_probe_prepare(start);
     sandbox_enter(request, &result);
     if (ipc_send(start->master, &started) != IPC_OK)
         fatal_env(EXIT_UNAVAILABLE, errno, "the master does not take \"started\"");

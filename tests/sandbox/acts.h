@@ -19,9 +19,14 @@ struct probe {
     char other[1024]; /* directory of another flow's shard */
     int shard;        /* own directory, or -1 */
     int peer[PROBE_PEERS];
+    enum role peer_role[PROBE_PEERS];
     unsigned peers;
     struct io_uring *ring; /* NULL: none */
 };
+
+/* Waits until the other side has closed the channel (PROBE_CLOSED), or some seconds (0). What it
+ * says before that is passed over. */
+int probe_closed(int fd);
 
 #define ACT(name, connection, keeper, resolver, control, compiler, what)                           \
     int act_##name(const struct probe *p);

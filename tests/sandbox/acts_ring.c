@@ -125,8 +125,7 @@ int act_ring_personality(const struct probe *p)
 
 /* ---- the other roles -------------------------------------------------------------------- */
 
-/* Waits until the other side has closed the channel. What it says before that is passed over. */
-static int closed(int fd)
+int probe_closed(int fd)
 {
     enum { TRIES = 50, PAUSE_MS = 100 };
     unsigned char buffer[256];
@@ -144,7 +143,7 @@ static int send_foreign(int fd)
     struct ipc_message m = {.kind = MSG_drain, .fds = {-1, -1}};
     unsigned char packet[64];
     size_t n = ipc_encode(&m, packet, sizeof packet);
-    return send(fd, packet, n, MSG_NOSIGNAL) == (ssize_t)n ? closed(fd) : -1;
+    return send(fd, packet, n, MSG_NOSIGNAL) == (ssize_t)n ? probe_closed(fd) : -1;
 }
 
 /* The header of a sign request, and lengths that lie. */
@@ -154,7 +153,7 @@ static int send_broken(int fd)
     struct ipc_message m = {.kind = MSG_started, .fds = {-1, -1}};
     size_t n = ipc_encode(&m, packet, sizeof packet);
     memset(packet + n, 0xff, sizeof packet - n);
-    return send(fd, packet, sizeof packet, MSG_NOSIGNAL) > 0 ? closed(fd) : -1;
+    return send(fd, packet, sizeof packet, MSG_NOSIGNAL) > 0 ? probe_closed(fd) : -1;
 }
 
 int act_foreign_message(const struct probe *p)
@@ -188,7 +187,7 @@ int act_extra_descriptor(const struct probe *p)
     *c = (struct cmsghdr){
         .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof fd)};
     memcpy(CMSG_DATA(c), &fd, sizeof fd);
-    return sendmsg(PROBE_MASTER, &h, MSG_NOSIGNAL) > 0 ? closed(PROBE_MASTER) : -1;
+    return sendmsg(PROBE_MASTER, &h, MSG_NOSIGNAL) > 0 ? probe_closed(PROBE_MASTER) : -1;
 }
 
 static int all_close(const struct probe *p, int (*say)(int))

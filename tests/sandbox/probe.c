@@ -4,14 +4,13 @@
  */
 #include "engine/sandbox/probe.h"
 #include "engine/log/log.h"
+#include "engine/sandbox/role.h"
 #include "tests/sandbox/acts.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static struct probe probe = {.shard = -1};
@@ -31,19 +30,14 @@ void sandbox_probe_ring(struct io_uring *ring)
 }
 
 /* The channels to other roles, and the connection worker's directory. */
-static void find_descriptors(void)
+static void find_descriptors(const struct role_start *start)
 {
-    for (int fd = PROBE_MASTER + 1; fd < 256; fd++) {
-        struct stat st;
-        int type = 0;
-        socklen_t n = sizeof type;
-        if (fstat(fd, &st) != 0)
+    probe.shard = start->shard;
+    for (unsigned i = 0; i < start->count && probe.peers < PROBE_PEERS; i++) {
+        if (start->items[i].kind != MSG_peer)
             continue;
-        if (S_ISDIR(st.st_mode))
-            probe.shard = fd;
-        if (S_ISSOCK(st.st_mode) && getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) == 0 &&
-            type == SOCK_SEQPACKET && probe.peers < PROBE_PEERS)
-            probe.peer[probe.peers++] = fd;
+        probe.peer_role[probe.peers] = start->items[i].role;
+        probe.peer[probe.peers++] = start->items[i].fds[0];
     }
 }
 
@@ -65,7 +59,7 @@ static FILE *open_order(void)
     return fopen(order, "re");
 }
 
-void sandbox_probe_prepare(enum role role)
+void sandbox_probe_prepare(const struct role_start *start)
 {
     char who[16] = "";
     FILE *f = open_order();
@@ -74,10 +68,10 @@ void sandbox_probe_prepare(enum role role)
     bool whole = fscanf(f, "%15s %63s %u %1023s %1023s", who, probe.act, &probe.port, probe.key,
                         probe.other) == 5;
     (void)fclose(f);
-    if (!whole || strcmp(who, role_name(role)) != 0)
+    if (!whole || strcmp(who, role_name(start->role)) != 0)
         probe.act[0] = '\0';
-    probe.role = role;
-    find_descriptors();
+    probe.role = start->role;
+    find_descriptors(start);
 }
 
 void sandbox_probe_act(void)

@@ -65,7 +65,7 @@ class Run:
     """One start of mgid, in which one role tries one act."""
 
     def __init__(self, build, work, act, role, port, key):
-        self.work, self.act, self.role = work, act, role
+        self.build, self.work, self.act, self.role = build, work, act, role
         with open(f"{build}/probe", "w", encoding="utf-8") as f:
             f.write(f"{role} {act} {port} {key} {work}/spool/inbound/0\n")
         self.log = f"{work}/log"
@@ -88,6 +88,8 @@ class Run:
                 result = line["result"]
                 if result == "closed":
                     return "REFUSED"
+                if result == "done" and self.serves():
+                    return "SERVED"
                 return "DENIED" if result in ("EACCES", "EPERM", "ENOENT") else result
             if line.get("event") == "exit" and line.get("child") == self.role:
                 how = line.get("signal", line.get("status"))
@@ -98,6 +100,21 @@ class Run:
 
     def offended(self):
         return any(l.get("event") == "role misbehaves" and l.get("child") == self.role for l in self.lines())
+
+    def serves(self):
+        """Every other role and the master answer the operator, and no one but the liar has ended."""
+        if self.role == "control":  # it is the one that lies: the socket is answered by the next one
+            time.sleep(1)
+        status = subprocess.run(
+            [f"{self.build}/bin/mgictl", "--socket", f"{self.work}/control", "--json", "status"],
+            capture_output=True, text=True, timeout=20, check=False,
+        )
+        others = [
+            l
+            for l in self.lines()
+            if l.get("event") == "exit" and l.get("level") == "error" and l.get("child") != self.role
+        ]
+        return status.returncode == 0 and not others and self.process.poll() is None
 
     def finish(self):
         end = time.monotonic() + WAIT
