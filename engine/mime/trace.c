@@ -114,7 +114,8 @@ static void put_protocol(struct text *t, const struct trace_received *in)
     bool tls = in->tls_version.n > 0;
     separate(t, sizeof "(mgid)" - 1);
     text_string(t, "(mgid)");
-    text_string(t, !in->extended ? " with SMTP" : tls ? " with ESMTPS" : " with ESMTP");
+    text_string(t, !in->extended ? " with SMTP" : in->utf8 ? " with UTF8SMTP" : " with ESMTP");
+    text_string(t, in->extended && tls ? "S" : "");
     separate(t, sizeof "id " - 1 + in->id.n);
     text_string(t, "id ");
     text_clean(t, TEXT_TOKEN, in->id, LIMIT_NAME);

@@ -24,10 +24,11 @@ struct trace_received {
     struct span host;   /* our own name; must be set */
     struct span id;     /* queue id */
     bool extended;      /* EHLO: "ESMTP", "ESMTPS" with tls_version; else "SMTP" */
+    bool utf8;          /* and SMTPUTF8: "UTF8SMTP", "UTF8SMTPS" (RFC 6531 4.3) */
     struct span tls_version; /* "TLSv1.3"; empty: in clear */
     struct span tls_cipher;
     struct span certificate; /* verdict on the client's certificate, for a comment */
-    struct span recipient;   /* the address when the mail has exactly one, else empty */
+    struct span recipient;   /* ASCII, when the mail has exactly one, else empty */
     int64_t time;            /* seconds since 1970 */
 };
 

@@ -64,10 +64,11 @@ enum smtp_event server_bdat(struct smtp_server *s, struct span argument, enum sm
 static enum smtp_event refuse(struct smtp_server *s, struct smtp_out *out)
 {
     bool transaction = s->state > SMTP_STATE_FAILED;
+    uint32_t errors = s->errors;
 
-    if (s->chunk_refusal == SMTP_OWN_LOST)
-        s->errors--; /* told already: not one more */
     server_say(s, out, (enum smtp_own_reply)s->chunk_refusal);
+    if (s->chunk_refusal == SMTP_OWN_LOST)
+        s->errors = errors; /* the client could not know */
     server_drop_transaction(s);
     if (s->state == SMTP_STATE_READY && !s->chunk_last)
         s->state = SMTP_STATE_FAILED;

@@ -121,6 +121,19 @@ START_TEST(received_in_clear)
 }
 END_TEST
 
+START_TEST(received_utf8)
+{
+    unsigned char out[LIMIT_RECEIVED];
+    struct trace_received utf8 = plain;
+    utf8.utf8 = true;
+    size_t n = trace_received(&utf8, out, sizeof out);
+    ck_assert_ptr_nonnull(strstr(text_of(out, n), " with UTF8SMTP id "));
+    utf8.tls_version = SPAN_LIT("TLSv1.3");
+    n = trace_received(&utf8, out, sizeof out);
+    ck_assert_ptr_nonnull(strstr(text_of(out, n), " with UTF8SMTPS id "));
+}
+END_TEST
+
 START_TEST(received_over_tls)
 {
     unsigned char out[LIMIT_RECEIVED];
@@ -200,6 +213,7 @@ int main(void)
     tcase_add_test(t, dates_are_those_of_the_c_library);
     tcase_add_test(t, short_dates);
     tcase_add_test(t, received_in_clear);
+    tcase_add_test(t, received_utf8);
     tcase_add_test(t, received_over_tls);
     tcase_add_test(t, received_from_hostile_client);
     tcase_add_test(t, received_fits_its_limit);

@@ -2,6 +2,7 @@
 #include "workers/connection/transaction.h"
 #include "engine/log/log.h"
 #include "engine/mime/trace.h"
+#include "engine/smtp/envelope.h"
 #include "status.h"
 #include "workers/connection/rules.h"
 #include "workers/connection/session.h"
@@ -105,7 +106,7 @@ struct transaction *transaction_begin(struct worker *w, struct session *s,
     struct generation *g = s->generation;
     if (!client_allowed(s, g, reply))
         return NULL;
-    bool no_disk = w->spool_full || w->spool_low;
+    bool no_disk = w->spool_full || w->spool_low || s->smtp.path.size > w->spool_room;
     if (no_disk || worker_short_of_memory(w)) {
         refuse(reply, 452, "4.3.1",
                no_disk ? "Insufficient system storage" : "Insufficient memory, try again later");
@@ -191,6 +192,7 @@ static size_t received_field(struct worker *w, struct transaction *t, unsigned c
 {
     struct mail *m = t->mail;
     struct session *s = t->session;
+    unsigned char ascii[SMTP_ADDRESS_CANONICAL];
     char id[QUEUE_ID_TEXT + 1];
     char certificate[LIMIT_REASON] = "";
     struct trace_received r = {
@@ -198,12 +200,14 @@ static size_t received_field(struct worker *w, struct transaction *t, unsigned c
         .client = mail_span(m, m->client),
         .host = t->generation->settings.hostname,
         .extended = s->smtp.esmtp,
+        .utf8 = m->flags & MAIL_UTF8,
         .time = w->wall / 1000000,
     };
     queue_id_format(m->id, id);
     r.id = span_str(id);
-    if (m->recipient_count == 1)
-        r.recipient = mail_span(m, m->recipients[0].address);
+    /* The field stays ASCII: the mail may have to go where SMTPUTF8 is not known. */
+    if (m->recipient_count == 1 && !smtp_address_needs_utf8(mail_span(m, m->recipients[0].address)))
+        r.recipient = smtp_address_ascii_domain(mail_span(m, m->recipients[0].address), ascii);
     if (s->stream->tls) {
         struct tls_description d = tls_describe(&s->stream->tls->connection);
         r.tls_version = span_str(d.version);

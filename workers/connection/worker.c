@@ -28,6 +28,23 @@ void worker_read_clocks(struct worker *w)
     w->wall = (int64_t)clock_microseconds(CLOCK_REALTIME);
 }
 
+/* The watermarks of the disk. */
+static void look_at_disk(struct worker *w)
+{
+    struct spool_usage usage;
+    if (spool_usage(w->spool, &usage) != SPOOL_OK)
+        return;
+    bool low = usage.free_bytes < LIMIT_SPOOL_FREE || usage.free_inodes < LIMIT_SPOOL_INODES;
+    if (low != w->spool_low) {
+        log_begin(low ? LOG_ERROR : LOG_NOTICE, low ? "spool low" : "spool has room again");
+        log_number("free_bytes", (int64_t)usage.free_bytes);
+        log_number("free_inodes", usage.free_inodes > INT64_MAX ? -1 : (int64_t)usage.free_inodes);
+        log_end();
+    }
+    w->spool_low = low;
+    w->spool_room = low ? 0 : usage.free_bytes - LIMIT_SPOOL_FREE;
+}
+
 void worker_policy_changed(struct worker *w)
 {
     if (w->serving) {
@@ -36,6 +53,7 @@ void worker_policy_changed(struct worker *w)
     }
     w->serving = true;
     recovery_run(w);
+    look_at_disk(w);
     listen_arm(w);
     log_begin(LOG_INFO, "serving");
     log_number("listeners", w->listener_count);
@@ -65,10 +83,9 @@ static bool drained(const struct worker *w)
                            w->now >= w->drain_until);
 }
 
-/* Once a second: watermarks of the disk, and what need not be exact to the moment. */
+/* Once a second: what need not be exact to the moment. */
 static void housekeeping(struct worker *w)
 {
-    struct spool_usage usage;
     BUG_ON(!timer_arm(&w->timers, &w->housekeeping, w->now + LIMIT_HOUSEKEEPING_MICROSECONDS));
     if (w->accept_again != 0 && w->now >= w->accept_again) {
         w->accept_again = 0;
@@ -78,19 +95,11 @@ static void housekeeping(struct worker *w)
         w->clients_short = false;
         destination_wake_starved(w);
     }
-    if (w->serving)
-        queue_retry_records(w);
     counter_set(w->counters, COUNTER_pool_buffers_free, chunk_pool_free(&w->chunks));
-    if (!w->serving || spool_usage(w->spool, &usage) != SPOOL_OK)
+    if (!w->serving)
         return;
-    bool low = usage.free_bytes < LIMIT_SPOOL_FREE || usage.free_inodes < LIMIT_SPOOL_INODES;
-    if (low != w->spool_low) {
-        log_begin(low ? LOG_ERROR : LOG_NOTICE, low ? "spool low" : "spool has room again");
-        log_number("free_bytes", (int64_t)usage.free_bytes);
-        log_number("free_inodes", usage.free_inodes > INT64_MAX ? -1 : (int64_t)usage.free_inodes);
-        log_end();
-    }
-    w->spool_low = low;
+    queue_retry_records(w);
+    look_at_disk(w);
 }
 
 static void run_timers(struct worker *w)

@@ -72,6 +72,7 @@ struct worker {
     bool clients_short;         /* a destination wants a connection, and all are in use */
     bool spool_full;            /* the last commit found no room */
     bool spool_low;             /* below the watermark: new mail is answered 452 before it hurts */
+    uint64_t spool_room;        /* bytes above that watermark, as of the last look */
     uint64_t drain_until;       /* microseconds, monotonic */
     uint64_t refusal_logged;    /* when a refused connection was last told */
     uint64_t refusals_unlogged; /* since then */
