@@ -114,6 +114,7 @@
 #define LIMIT_LIFETIME_MAX (30 * 86400)
 #define LIMIT_DELAY_NOTICES 8          /* times at which a sender hears that a mail waits */
 #define LIMIT_DELAY_DEFAULT (4 * 3600) /* the first, when the policy says nothing */
+#define LIMIT_GREETING_DELAY_MAX 30 /* a client waits 5 minutes, RFC 5321 4.5.3.2.1; people do not */
 #define LIMIT_UID_BASE_DEFAULT 52000
 #define LIMIT_ROUTE_CONNECTIONS_DEFAULT 20 /* to one destination of a route, from one worker */
 #define LIMIT_ROUTE_CONNECTIONS_MAX 1000

@@ -29,9 +29,19 @@ static void read_proxy_from(struct compiler *c, const struct place *at, const js
     l->proxies = read_networks(c, at, value);
 }
 
+static void read_greeting_delay(struct compiler *c, const struct place *at, const json_t *value,
+                                void *draft)
+{
+    struct rec_listener *l = draft;
+    uint64_t n;
+    if (value_duration(c, at, value, 1, LIMIT_GREETING_DELAY_MAX, &n))
+        l->greeting_delay = (uint32_t)n;
+}
+
 static const struct key listener_table[] = {
     {"address", KEY_REQUIRED, read_address},
     {"proxy_from", KEY_OPTIONAL, read_proxy_from},
+    {"greeting_delay", KEY_OPTIONAL, read_greeting_delay},
 };
 KEY_SET(listener_keys, "listener", listener_table);
 

@@ -80,6 +80,7 @@ struct rec_endpoint {
 struct rec_listener {
     struct rec_endpoint endpoint;
     struct policy_range proxies;
+    uint32_t greeting_delay; /* seconds */
 };
 
 /* A range of slots is a hash table of recipient domains (compile_index.c), its size a power of

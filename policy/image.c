@@ -215,7 +215,8 @@ static bool endpoint_ok(struct check *c, const struct rec_endpoint *r, bool name
 static bool check_LISTENERS(struct check *c, const struct rec_listener *r)
 {
     return endpoint_ok(c, &r->endpoint, false, LIMIT_ADDRESS_TEXT) &&
-           range_ok(c, r->proxies, POLICY_NETWORKS);
+           range_ok(c, r->proxies, POLICY_NETWORKS) &&
+           number_ok(c, r->greeting_delay, 0, LIMIT_GREETING_DELAY_MAX);
 }
 
 static bool check_SERVERS(struct check *c, const struct rec_endpoint *r)
@@ -461,8 +462,7 @@ static bool check_SETTINGS(struct check *c, const struct rec_settings *s)
            number_ok(c, s->retry_first, 1, s->retry_max) &&
            number_ok(c, s->retry_max, 1, LIMIT_RETRY_MAX) &&
            number_ok(c, s->lifetime, 1, LIMIT_LIFETIME_MAX) && number_ok(c, s->dnssec, 0, 1) &&
-           number_ok(c, s->sandbox_required, 0, 1) &&
-           notifications_ok(c, s);
+           number_ok(c, s->sandbox_required, 0, 1) && notifications_ok(c, s);
 }
 
 /* What the tables hold between them: each item belongs to one of the workers that exist. */

@@ -133,6 +133,9 @@ enum policy_arrival {
 enum policy_arrival policy_listener_arrival(const struct policy *p, uint32_t index,
                                             const struct policy_address *from);
 
+/* Seconds until a client of that listener is greeted; 0: at once. */
+uint32_t policy_listener_greeting_delay(const struct policy *p, uint32_t index);
+
 /* ---- certificates ----------------------------------------------------------------------- */
 
 struct policy_identity {

@@ -90,6 +90,11 @@ enum policy_arrival policy_listener_arrival(const struct policy *p, uint32_t ind
     return match_networks(p, l->proxies, from) ? POLICY_ARRIVAL_PROXIED : POLICY_ARRIVAL_STRANGER;
 }
 
+uint32_t policy_listener_greeting_delay(const struct policy *p, uint32_t index)
+{
+    return RECORD(p, LISTENERS, index)->greeting_delay;
+}
+
 uint16_t policy_port(const struct policy *p, uint32_t index)
 {
     return (uint16_t)*RECORD(p, PORTS, index);

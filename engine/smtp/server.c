@@ -10,7 +10,7 @@ void smtp_server_begin(struct smtp_server *s, const struct smtp_server_config *c
 {
     BUG_ON(config->hostname.n == 0 || config->hostname.n > LIMIT_DOMAIN);
     *s = (struct smtp_server){
-        .config = config, .state = SMTP_STATE_GREETED, .phase = PHASE_COMMAND, .due = DUE_NONE};
+        .config = config, .state = SMTP_STATE_GREETED, .phase = PHASE_SILENT, .due = DUE_NONE};
 }
 
 /* A reply that names us first: "hostname text". */
@@ -29,6 +29,8 @@ void server_reply_named(const struct smtp_server *s, struct smtp_out *out, unsig
 
 void smtp_server_greet(struct smtp_server *s, struct smtp_out *out)
 {
+    BUG_ON(s->phase != PHASE_SILENT);
+    s->phase = PHASE_COMMAND;
     server_reply_named(s, out, 220, NULL, SPAN_LIT("ESMTP mgid"));
 }
 
@@ -321,6 +323,8 @@ enum smtp_event smtp_server_next(struct smtp_server *s, struct span *in, struct 
             return s->due == DUE_NONE ? SMTP_EV_NEED_INPUT : SMTP_EV_WAIT;
         if (!smtp_out_room(out))
             return SMTP_EV_FLUSH;
+        if (s->phase == PHASE_SILENT)
+            return server_say_and_end(s, out, SMTP_OWN_EARLY, SMTP_CLOSE_EARLY);
         /* What comes while the answer to STARTTLS is due came before it, too. */
         if (s->due == DUE_STARTTLS)
             return server_say_and_end(s, out, SMTP_OWN_INJECTION, SMTP_CLOSE_INJECTION);
@@ -356,6 +360,11 @@ struct smtp_line *smtp_server_detach(struct smtp_server *s)
     return line;
 }
 
+bool smtp_server_silent(const struct smtp_server *s)
+{
+    return s->phase == PHASE_SILENT;
+}
+
 enum smtp_state smtp_server_state(const struct smtp_server *s)
 {
     return (enum smtp_state)s->state;
@@ -373,6 +382,7 @@ const char *smtp_close_reason_text(enum smtp_close_reason reason)
         [SMTP_CLOSE_QUIT] = "quit",
         [SMTP_CLOSE_BARE_LINE_END] = "bare line end",
         [SMTP_CLOSE_INJECTION] = "data behind STARTTLS",
+        [SMTP_CLOSE_EARLY] = "spoke before the greeting",
         [SMTP_CLOSE_BDAT] = "size of a chunk not readable",
         [SMTP_CLOSE_HOSTILE] = "another protocol",
         [SMTP_CLOSE_ERRORS] = "too many errors",

@@ -65,6 +65,7 @@ enum smtp_close_reason {
     SMTP_CLOSE_QUIT,
     SMTP_CLOSE_BARE_LINE_END, /* a bare CR or LF in a command line */
     SMTP_CLOSE_INJECTION,     /* bytes behind STARTTLS */
+    SMTP_CLOSE_EARLY,         /* input before the greeting */
     SMTP_CLOSE_BDAT,          /* a chunk's size that can't be read */
     SMTP_CLOSE_HOSTILE,       /* another protocol's verb */
     SMTP_CLOSE_ERRORS,        /* more than max_errors, or LIMIT_SMTP_IDLE_COMMANDS without a mail */
@@ -114,7 +115,8 @@ _Static_assert(sizeof(struct smtp_server) <= 320, "an idle session is cheap");
 
 void smtp_server_begin(struct smtp_server *s, const struct smtp_server_config *config);
 
-/* 220. out has LIMIT_SMTP_OUT bytes free, here and below. */
+/* 220. out has LIMIT_SMTP_OUT bytes free, here and below. A client that speaks before is answered
+ * 554 in place of the greeting, and the session ends (RFC 5321 3.1, 4.3.1). */
 void smtp_server_greet(struct smtp_server *s, struct smtp_out *out);
 
 /* Consumes from *in, appends to out, returns one event. A consumed byte is never looked at again.
@@ -151,6 +153,9 @@ void smtp_server_attach(struct smtp_server *s, struct smtp_line *line);
 
 /* Gives it back: NULL when none was lent or it holds part of a line. */
 struct smtp_line *smtp_server_detach(struct smtp_server *s);
+
+/* Begun, and not greeted yet. */
+bool smtp_server_silent(const struct smtp_server *s);
 
 /* Where the dialog is (enum smtp_state); in message data of DATA: SMTP_STATE_RCPT. */
 enum smtp_state smtp_server_state(const struct smtp_server *s);

@@ -7,6 +7,7 @@
 
 /* What the next bytes are. */
 enum {
+    PHASE_SILENT, /* the greeting is yet to come: none may */
     PHASE_COMMAND,
     PHASE_SKIP, /* of a line that is too long */
     PHASE_DATA,

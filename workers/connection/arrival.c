@@ -158,10 +158,12 @@ void arrival_begin(struct worker *w, unsigned listener, int fd)
         return;
     }
     set_client(s, from);
+    s->greeting_delay = (uint8_t)policy_listener_greeting_delay(&s->generation->policy,
+                                                                w->listeners[listener].number);
     if (proxied)
         stream_deadline(w, s->stream, TIMEOUT_PROXY_HEADER * UINT64_C(1000000));
     else
-        session_greet(w, s);
+        session_welcome(w, s, s->greeting_delay);
 }
 
 /* ---- behind a balancer ------------------------------------------------------------------ */
@@ -184,7 +186,7 @@ static void named_by_balancer(struct worker *w, struct session *s, const struct 
         counter_add(w->counters, COUNTER_proxy_clients, 1);
         set_client(s, address_of(h->family, h->client));
     }
-    session_greet(w, s);
+    session_welcome(w, s, s->greeting_delay);
 }
 
 /* Takes of *in what the header has room for; *used says how much the line held before. */

@@ -104,10 +104,9 @@ void session_drop(struct worker *w, struct session *s, const char *why)
     stream_close(w, stream);
 }
 
-void session_greet(struct worker *w, struct session *s)
+static void greet(struct worker *w, struct session *s)
 {
     struct smtp_out out = replies(w, s);
-    s->stream->owner = &session_owner;
     smtp_server_greet(&s->smtp, &out);
     stream_deadline(w, s->stream, TIMEOUT_SMTP_SERVER * UINT64_C(1000000));
     if (!session_send(w, s, &out)) {
@@ -115,6 +114,15 @@ void session_greet(struct worker *w, struct session *s)
         return;
     }
     stream_flush(w, s->stream);
+}
+
+void session_welcome(struct worker *w, struct session *s, uint32_t seconds)
+{
+    s->stream->owner = &session_owner;
+    if (seconds > 0)
+        stream_deadline(w, s->stream, seconds * UINT64_C(1000000));
+    else
+        greet(w, s);
 }
 
 /* ---- the policy of the session ---------------------------------------------------------- */
@@ -472,6 +480,10 @@ static void session_expired(struct worker *w, struct stream *stream)
     struct session *s = stream->context;
     if (s->committing) { /* the disk is slow: its answer comes, or the process ends */
         stream_deadline(w, stream, TIMEOUT_SMTP_SERVER * UINT64_C(1000000));
+        return;
+    }
+    if (smtp_server_silent(&s->smtp)) {
+        greet(w, s);
         return;
     }
     struct smtp_out out = replies(w, s);

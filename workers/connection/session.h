@@ -23,7 +23,8 @@ struct session {
     bool committing; /* the answer to the end of data waits for the disk */
     bool stale;      /* the client's certificate was judged by a policy whose peers have changed */
     char client_text[LIMIT_CLIENT_TEXT];
-    uint16_t header_used; /* of a PROXY header that comes in parts: bytes in smtp's line */
+    uint8_t greeting_delay; /* seconds, of its listener */
+    uint16_t header_used;   /* of a PROXY header that comes in parts: bytes in smtp's line */
     uint16_t helo_length;
     unsigned char helo[LIMIT_DOMAIN];
 };
@@ -31,8 +32,9 @@ struct session {
 /* What a stream of a session calls, from the greeting on. */
 extern const struct stream_owner session_owner;
 
-/* The client is known and let in: 220. May end the session. */
-void session_greet(struct worker *w, struct session *s);
+/* The client is known and let in: 220, at once or after so many seconds, in which it has to be
+ * silent. May end the session. */
+void session_welcome(struct worker *w, struct session *s, uint32_t seconds);
 
 /* The end, without a word. */
 void session_drop(struct worker *w, struct session *s, const char *why);
