@@ -51,6 +51,9 @@ static void answer_content(struct run *r, bool last)
     struct smtp_server *s = &r->server;
     fuzz_log_number(&r->log, s->size);
     fuzz_log_number(&r->log, s->defects);
+    /* How much of what is too big was handed out before that was known depends on the split. */
+    if (!(s->defects & SMTP_DEFECT_TOO_BIG))
+        fuzz_log_put(&r->log, span_of(r->content.p, r->content.n));
     bool fatal = s->defects & (SMTP_DEFECTS_SMUGGLING | SMTP_DEFECT_TOO_BIG);
     if (fatal) {
         smtp_server_reject(s, &r->out, 550, "5.6.0", SPAN_LIT("no"));
@@ -96,7 +99,6 @@ static bool handle(struct run *r, enum smtp_event event)
     case SMTP_EV_BODY:
         FUZZ_CHECK(s->body.n > 0);
         fuzz_log_put(&r->content, s->body);
-        fuzz_log_put(&r->log, s->body);
         break;
     case SMTP_EV_CHUNK:
     case SMTP_EV_END_OF_DATA:
