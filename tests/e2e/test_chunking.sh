@@ -3,7 +3,11 @@
 source "$(dirname "$0")/lib.sh"
 e2e_begin
 start_sink sink 127.0.0.1 --no-starttls
-simple_policy "$SINK_PORT"
+write_policy <<JSON
+  "routes": { "sink": { "hosts": ["127.0.0.1:$SINK_PORT"] } },
+  "flows": { $(outbound_flow '{ "name": "away", "when": { "recipient": "away@example.org" }, "discard": true },
+                              { "name": "all", "route": "sink" }') }
+JSON
 must "mgid starts" start_mgid "$POLICY" "$OUT_PORT"
 
 python3 - "$E2E" "$OUT_PORT" "$WORK" <<'SEND'
@@ -43,6 +47,18 @@ for name, content in mails.items():
     assert s.ended()
     with open(f"{work}/{name}.sent", "wb") as f:
         f.write(content)
+
+# One chunk at a time, each answered before the next is sent: the end of a chunk may be just where
+# the session waits for its file, and nothing more comes to wake it up.
+s = Session(port)
+s.command("EHLO client.example")
+for lines in range(3500, 9500, 150):
+    content = head + (b"w" * 77 + b"\r\n") * lines
+    s.send(b"MAIL FROM:<a@example.ch>\r\nRCPT TO:<away@example.org>\r\n")
+    assert [s.reply()[0], s.reply()[0]] == [250, 250]
+    s.send(f"BDAT {len(content)}\r\n".encode() + content)
+    assert s.reply()[0] == 250
+    assert s.command("BDAT 0 LAST") == 250
 SEND
 
 all_arrived()

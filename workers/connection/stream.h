@@ -34,7 +34,8 @@ enum stream_end {
 /* What an owner does. Every function may close the stream. */
 struct stream_owner {
     /* Consumes from the front of *in. What it leaves it gets again after stream_resume: it leaves
-     * something only when it paused the stream. */
+     * something only when it paused the stream. After stream_resume it is called even if nothing is
+     * there: what it was about to do when it paused may need no more input. */
     void (*input)(struct worker *w, struct stream *s, struct span *in);
     /* All output has gone to the kernel. */
     void (*drained)(struct worker *w, struct stream *s);

@@ -291,6 +291,13 @@ void stream_resume(struct worker *w, struct stream *s)
     if (!s->paused || s->closing || s->finished)
         return;
     s->paused = false;
+    bool handshaking = s->tls && s->tls->handshaking;
+    if (s->pending.length == 0 && !s->plain && !handshaking) {
+        struct span nothing = SPAN_EMPTY;
+        s->owner->input(w, s, &nothing);
+        if (s->closing || s->finished)
+            return;
+    }
     stream_go_on(w, s);
 }
 
