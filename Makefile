@@ -43,7 +43,7 @@ ARCHIVES_master     := counters policy ipc log
 LIBS_master         :=
 ARCHIVES_compiler   := policy-compiler policy mime sandbox ipc log
 LIBS_compiler       := $(LIB_jansson) $(LIB_idn) $(LIB_seccomp)
-ARCHIVES_connection := proxy spool tls smtp mime policy counters ring pool sandbox ipc log
+ARCHIVES_connection := proxy spool tls smtp policy-facts mime policy counters ring pool sandbox ipc log
 LIBS_connection     := $(LIB_uring) $(LIB_boring) $(LIB_idn) $(LIB_seccomp)
 ARCHIVES_keeper     := policy sandbox ipc log
 LIBS_keeper         := $(LIB_boring) $(LIB_seccomp)
@@ -51,7 +51,7 @@ ARCHIVES_resolver   := pool policy sandbox ipc log
 LIBS_resolver       := $(LIB_unbound) $(LIB_seccomp)
 ARCHIVES_control    := policy counters sandbox ipc log
 LIBS_control        := $(LIB_jansson) $(LIB_seccomp)
-ARCHIVES_mgictl     := policy-compiler policy mime admin counters log ipc
+ARCHIVES_mgictl     := policy-compiler policy-facts policy mime smtp admin counters log ipc
 LIBS_mgictl         := $(LIB_jansson) $(LIB_idn)
 
 # --- bench programs: peers and load for tests and measurement, never installed ---
@@ -71,10 +71,11 @@ BINARIES := $(foreach p,$(PROGRAMS),$(BUILD)/$(call path,$(p)))
 MODULES := $(notdir $(wildcard engine/*))
 # policy/compile*.c and policy/lint*.c need jansson and belong to the compiler only.
 COMPILER_SOURCES := $(wildcard policy/compile*.c policy/lint*.c)
-SOURCES_policy          := $(filter-out $(COMPILER_SOURCES),$(wildcard policy/*.c))
+SOURCES_policy-facts    := policy/facts.c
+SOURCES_policy          := $(filter-out $(COMPILER_SOURCES) $(SOURCES_policy-facts),$(wildcard policy/*.c))
 SOURCES_policy-compiler := $(COMPILER_SOURCES)
 $(foreach m,$(MODULES),$(eval SOURCES_$(m) := $(wildcard engine/$(m)/*.c)))
-ALL_ARCHIVES := $(MODULES) policy policy-compiler
+ALL_ARCHIVES := $(MODULES) policy policy-compiler policy-facts
 
 # What is run is shown short; `make V=1` shows whole commands.
 Q := $(if $(V),,@)

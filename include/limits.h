@@ -45,7 +45,8 @@
 /* ---- message headers -------------------------------------------------------------------- */
 #define LIMIT_HEADERS 262144      /* bytes of a header section; more is refused */
 #define LIMIT_HEADER_FIELDS 2000  /* fields of a header section */
-#define LIMIT_HEADER_WANTS 16     /* distinct field names that one policy can ask for */
+#define LIMIT_HEADER_WANTS 24     /* field names that are looked for in one mail */
+#define LIMIT_POLICY_FIELDS 16    /* of them, distinct ones that a policy's rules compare */
 #define LIMIT_HEADER_CAPTURE 4096 /* of one field's value (all of them together when joined) */
 #define LIMIT_HEADER_BUFFER (4 * LIMIT_HEADER_CAPTURE) /* of all captured values of a message */
 #define LIMIT_HEADER_DECODED (3 * LIMIT_HEADER_CAPTURE) /* a byte becomes at most U+FFFD */

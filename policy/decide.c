@@ -30,6 +30,14 @@ const char *policy_condition_name(enum policy_condition condition)
         [POLICY_IF_SUBJECT_EQUALS] = "subject equals",
         [POLICY_IF_SUBJECT_STARTS] = "subject starts",
         [POLICY_IF_SUBJECT_ENDS] = "subject ends",
+        [POLICY_IF_HEADER_CONTAINS] = "header contains",
+        [POLICY_IF_HEADER_EQUALS] = "header equals",
+        [POLICY_IF_HEADER_STARTS] = "header starts",
+        [POLICY_IF_HEADER_ENDS] = "header ends",
+        [POLICY_IF_SIZE_OVER] = "size over",
+        [POLICY_IF_SIZE_UNDER] = "size under",
+        [POLICY_IF_TLS_VERSION] = "tls version",
+        [POLICY_IF_TLS_VERIFIED] = "tls verified",
         [POLICY_IF_RULE] = "rule",
     };
     BUG_ON((size_t)condition >= sizeof names / sizeof names[0]);
@@ -68,25 +76,38 @@ static enum policy_truth address(const struct walk *w, const struct rec_node *n,
     return POLICY_TRUE;
 }
 
-/* Each value of a subject that stands twice in the mail, by itself: "\n" is between them, and in
+/* Each value of a field that stands twice in the mail, by itself: "\n" is between them, and in
  * none. One that holds is enough, whichever of them a client will show. */
-static enum policy_truth subject(const struct walk *w, const struct rec_node *n,
-                                 struct policy_step *step)
+static enum policy_truth text(const struct walk *w, const struct rec_node *n,
+                              enum policy_condition how, struct span values,
+                              struct policy_step *step)
 {
-    struct span rest = w->facts->subject;
+    struct span rest = values;
     for (;;) {
         const unsigned char *end = rest.n > 0 ? memchr(rest.p, '\n', rest.n) : NULL;
         struct span value = end != NULL ? span_head(rest, (size_t)(end - rest.p)) : rest;
         step->value = value;
-        if (match_texts(w->p, n->items, (enum policy_condition)n->condition, n->case_sensitive != 0,
-                        value, &step->matched))
+        if (match_texts(w->p, n->items, how, n->case_sensitive != 0, value, &step->matched))
             return POLICY_TRUE;
         if (end == NULL)
             break;
         rest = span_from(rest, value.n + 1);
     }
-    step->value = w->facts->subject;
+    step->value = values;
     return POLICY_FALSE;
+}
+
+/* The comparisons of the subject's are those of a field's. */
+static enum policy_truth header(const struct walk *w, const struct rec_node *n,
+                                struct policy_step *step)
+{
+    const struct policy_facts *f = w->facts;
+    int how = (int)n->condition - (int)POLICY_IF_HEADER_CONTAINS + (int)POLICY_IF_SUBJECT_CONTAINS;
+    step->field = policy_field(w->p, n->field);
+    if (!f->have_headers)
+        return POLICY_UNKNOWN;
+    struct span values = f->fields != NULL ? f->fields[n->field] : SPAN_EMPTY;
+    return text(w, n, (enum policy_condition)how, values, step);
 }
 
 static enum policy_truth leaf(const struct walk *w, const struct rec_node *n,
@@ -101,11 +122,25 @@ static enum policy_truth leaf(const struct walk *w, const struct rec_node *n,
     case POLICY_IF_CLIENT:
         return truth_of(match_networks(w->p, n->items, &f->client));
     case POLICY_IF_PEER:
-        return truth_of((n->peers & f->peers) != 0);
+        return truth_of((n->value & f->peers) != 0);
     case POLICY_IF_FROM_DOMAIN:
         return f->have_headers ? from_domain(w, n, step) : POLICY_UNKNOWN;
+    case POLICY_IF_TLS_VERSION:
+        return truth_of(f->tls_version >= n->value);
+    case POLICY_IF_TLS_VERIFIED:
+        return truth_of(f->tls_verified == (n->value != 0));
+    case POLICY_IF_SIZE_OVER:
+        return f->have_headers ? truth_of(f->size > n->value) : POLICY_UNKNOWN;
+    case POLICY_IF_SIZE_UNDER:
+        return f->have_headers ? truth_of(f->size < n->value) : POLICY_UNKNOWN;
+    case POLICY_IF_HEADER_CONTAINS:
+    case POLICY_IF_HEADER_EQUALS:
+    case POLICY_IF_HEADER_STARTS:
+    case POLICY_IF_HEADER_ENDS:
+        return header(w, n, step);
     default:
-        return f->have_headers ? subject(w, n, step) : POLICY_UNKNOWN;
+        return f->have_headers ? text(w, n, (enum policy_condition)n->condition, f->subject, step)
+                               : POLICY_UNKNOWN;
     }
 }
 
@@ -123,6 +158,7 @@ static enum policy_truth evaluate(const struct walk *w, uint32_t index)
         struct policy_step step = {.rule = w->rule,
                                    .condition = (enum policy_condition)n->condition,
                                    .value = SPAN_EMPTY,
+                                   .field = SPAN_EMPTY,
                                    .matched = SPAN_EMPTY};
         step.truth = leaf(w, n, &step);
         if (step.truth != POLICY_TRUE)
@@ -159,6 +195,7 @@ static bool try_rule(struct walk *w, uint32_t index, struct policy_decision *d)
                                   .condition = POLICY_IF_RULE,
                                   .truth = t,
                                   .value = SPAN_EMPTY,
+                                  .field = SPAN_EMPTY,
                                   .matched = SPAN_EMPTY});
     if (t == POLICY_FALSE)
         return false;

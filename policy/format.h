@@ -118,9 +118,9 @@ struct rec_node {
     uint32_t condition;
     uint32_t size;
     struct policy_range items; /* patterns, networks or texts */
-    uint64_t peers;
+    uint64_t value;            /* peers: a mask; size: bytes; TLS: the lowest version, or 0 and 1 */
     uint32_t case_sensitive;
-    uint32_t unused;
+    uint32_t field; /* of a header condition */
 };
 
 enum pattern_local { PATTERN_ANY, PATTERN_LITERAL, PATTERN_NULL_SENDER };
@@ -174,6 +174,7 @@ struct rec_slot {
     TABLE(TEXTS, struct rec_string, LIMIT_POLICY_TEXTS)                                            \
     TABLE(NETWORKS, struct rec_network, LIMIT_POLICY_NETWORKS)                                     \
     TABLE(PATTERNS, struct rec_pattern, LIMIT_POLICY_PATTERNS)                                     \
+    TABLE(FIELDS, struct rec_string, LIMIT_POLICY_FIELDS)                                          \
     TABLE(HOSTS, struct rec_endpoint, LIMIT_POLICY_HOSTS)                                          \
     TABLE(PORTS, uint32_t, UINT16_MAX)                                                             \
     TABLE(SERVERS, struct rec_endpoint, LIMIT_NAME_SERVERS)                                        \

@@ -244,6 +244,11 @@ static bool check_TEXTS(struct check *c, const struct rec_string *s)
     return string_ok(c, *s, 0, LIMIT_POLICY_NEEDLE);
 }
 
+static bool check_FIELDS(struct check *c, const struct rec_string *s)
+{
+    return string_ok(c, *s, 1, LIMIT_NAME);
+}
+
 static bool check_NETWORKS(struct check *c, const struct rec_network *r)
 {
     return (r->family == 4 || r->family == 6 || fail(c, "an address family is wrong")) &&
@@ -283,6 +288,10 @@ static enum policy_table items_table(uint32_t condition)
     case POLICY_IF_SUBJECT_EQUALS:
     case POLICY_IF_SUBJECT_STARTS:
     case POLICY_IF_SUBJECT_ENDS:
+    case POLICY_IF_HEADER_CONTAINS:
+    case POLICY_IF_HEADER_EQUALS:
+    case POLICY_IF_HEADER_STARTS:
+    case POLICY_IF_HEADER_ENDS:
         return POLICY_TEXTS;
     default:
         return POLICY_TABLE_COUNT;
@@ -295,10 +304,14 @@ static bool check_NODES(struct check *c, const struct rec_node *r)
         return fail(c, "an unknown condition");
     enum policy_table items = items_table(r->condition);
     bool composite = r->condition <= POLICY_IF_NOT;
+    bool header =
+        r->condition >= POLICY_IF_HEADER_CONTAINS && r->condition <= POLICY_IF_HEADER_ENDS;
     return number_ok(c, r->size, composite ? 2 : 1, composite ? LIMIT_POLICY_NODES : 1) &&
            (items == POLICY_TABLE_COUNT ? number_ok(c, r->items.count, 0, 0)
                                         : claim(c, c->claimed_by_nodes, r->items, items)) &&
-           peers_ok(c, r->peers) && number_ok(c, r->case_sensitive, 0, 1);
+           (r->condition != POLICY_IF_PEER || peers_ok(c, r->value)) &&
+           number_ok(c, r->case_sensitive, 0, 1) &&
+           (header ? index_ok(c, r->field, POLICY_FIELDS, false) : number_ok(c, r->field, 0, 0));
 }
 
 /* The nodes first .. end must be exactly one tree in pre-order, no deeper than the bound: then a

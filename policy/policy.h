@@ -31,6 +31,7 @@ enum policy_table {
     POLICY_TEXTS,    /* what a subject is compared with */
     POLICY_NETWORKS, /* CIDRs */
     POLICY_PATTERNS, /* of addresses and domains */
+    POLICY_FIELDS,   /* names of header fields that rules compare */
     POLICY_HOSTS,
     POLICY_PORTS,   /* distinct TCP ports that the routes connect to */
     POLICY_SERVERS, /* name servers; none: those of /etc/resolv.conf */
@@ -289,6 +290,9 @@ struct policy_rule policy_rule(const struct policy *p, uint32_t index);
 struct span policy_rewrite(const struct policy *p, uint32_t rule, struct span recipient,
                            unsigned char out[LIMIT_ADDRESS]);
 
+/* The name of a header field that rules compare; index below policy_count(POLICY_FIELDS). */
+struct span policy_field(const struct policy *p, uint32_t index);
+
 /* ---- deciding --------------------------------------------------------------------------- */
 
 /* What is known of a mail and one of its recipients. Addresses without angle brackets. */
@@ -296,8 +300,11 @@ struct policy_facts {
     struct span sender; /* empty: the null sender */
     struct span recipient;
     struct policy_address client;
-    uint64_t peers;    /* policy_peers_met */
-    bool have_headers; /* what follows is valid */
+    uint64_t peers;       /* policy_peers_met */
+    unsigned tls_version; /* 12 or 13 for TLS 1.2 or 1.3; 0: in clear */
+    bool tls_verified;    /* the client's certificate was, against any trust store of a peer */
+    bool have_headers;    /* the mail is there, and what follows is valid */
+    uint64_t size;        /* of the mail with the trace fields on top of it, bytes */
     /* Decoded and unfolded, UTF-8; empty when the mail has none. Of several Subject fields all,
      * with "\n" between: a condition holds when it holds for one of them. */
     struct span subject;
@@ -305,6 +312,9 @@ struct policy_facts {
      * condition from_domain holds when one of them matches. */
     const struct span *from_domains;
     uint32_t from_domain_count;
+    /* The values of the fields that rules compare, by number (policy_field), decoded as the subject
+     * is; empty for what the mail has not. NULL: the mail has none of them. */
+    const struct span *fields;
 };
 
 enum policy_truth { POLICY_FALSE, POLICY_TRUE, POLICY_UNKNOWN };
@@ -322,6 +332,14 @@ enum policy_condition {
     POLICY_IF_SUBJECT_EQUALS,
     POLICY_IF_SUBJECT_STARTS,
     POLICY_IF_SUBJECT_ENDS,
+    POLICY_IF_HEADER_CONTAINS, /* in the order of the subject's */
+    POLICY_IF_HEADER_EQUALS,
+    POLICY_IF_HEADER_STARTS,
+    POLICY_IF_HEADER_ENDS,
+    POLICY_IF_SIZE_OVER,
+    POLICY_IF_SIZE_UNDER,
+    POLICY_IF_TLS_VERSION,
+    POLICY_IF_TLS_VERIFIED,
     POLICY_CONDITION_COUNT,
     POLICY_IF_RULE = POLICY_CONDITION_COUNT /* in a trace: the rule as a whole */
 };
@@ -334,7 +352,8 @@ struct policy_step {
     uint32_t rule;
     enum policy_condition condition; /* a leaf, or POLICY_IF_RULE */
     enum policy_truth truth;
-    struct span value;   /* what was compared; empty for client, peer and POLICY_IF_RULE */
+    struct span value;   /* what was compared; empty where it is no text */
+    struct span field;   /* the name of the header field; else empty */
     struct span matched; /* the bytes of value that matched, when truth is POLICY_TRUE */
 };
 

@@ -275,6 +275,11 @@ struct policy_rule policy_rule(const struct policy *p, uint32_t index)
     };
 }
 
+struct span policy_field(const struct policy *p, uint32_t index)
+{
+    return format_string(p, *RECORD(p, FIELDS, index));
+}
+
 struct span policy_rewrite(const struct policy *p, uint32_t rule, struct span recipient,
                            unsigned char out[LIMIT_ADDRESS])
 {

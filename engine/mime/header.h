@@ -52,7 +52,7 @@ struct header_scanner {
     uint32_t used;
     uint32_t bytes;       /* of the header section so far, at most LIMIT_HEADERS + 1 */
     uint32_t field_count; /* of all names, at most LIMIT_HEADER_FIELDS + 1 */
-    uint16_t alive;       /* wants whose name still matches the name under way */
+    uint32_t alive;       /* wants whose name still matches the name under way */
     uint16_t name_length; /* bytes of that name; UINT16_MAX: too long to be any want's */
     uint16_t word_length; /* of the word under way, for `by`; saturates likewise */
     uint8_t want_count;

@@ -2,7 +2,7 @@
 #include "engine/mime/header.h"
 #include "status.h"
 
-_Static_assert(LIMIT_HEADER_WANTS <= 16, "the wants fit the mask of candidates");
+_Static_assert(LIMIT_HEADER_WANTS <= 32, "the wants fit the mask of candidates");
 
 enum state { LINE_START, NAME, VALUE, SKIP };
 
@@ -159,7 +159,7 @@ static void name_byte(struct header_scanner *s, unsigned char c)
         for (unsigned i = 0; i < s->want_count; i++) {
             struct span name = s->wants[i].name;
             if (s->name_length >= name.n || ascii_lower(name.p[s->name_length]) != ascii_lower(c))
-                s->alive &= (uint16_t) ~(1u << i);
+                s->alive &= ~(1u << i);
         }
         if (s->name_length < UINT16_MAX)
             s->name_length++;
@@ -174,7 +174,7 @@ static void begin_line(struct header_scanner *s, unsigned char c)
         return;
     }
     close_field(s);
-    s->alive = UINT16_MAX;
+    s->alive = UINT32_MAX;
     s->name_length = 0;
     s->name_spaced = false;
     s->state = NAME;

@@ -572,101 +572,6 @@ END_TEST
 #define LOOP(tc, test, table)                                                                      \
     tcase_add_loop_test(tc, test, 0, (int)(sizeof table / sizeof table[0]))
 
-/* What goes with a route, and what becomes of those for whom nothing is delivered. */
-START_TEST(test_with_route)
-{
-    struct built b;
-    build(&b, SPAN_LIT(HEAD "\"flows\":{\"f\":{\"listen\":\"127.0.0.1:25\",\"rules\":["
-                            "{\"when\":{\"recipient\":\"a.ch\"},\"discard\":true},"
-                            "{\"when\":{\"recipient\":\"b.ch\"},\"route\":\"first\","
-                            "\"lifetime\":\"4h\",\"priority\":\"high\"},"
-                            "{\"route\":\"rest\",\"priority\":\"low\"}]}}}"));
-    struct policy_facts f = envelope("s@x.ch", "r@a.ch");
-    struct policy_decision d = policy_decide(&b.p, 0, &f, NULL);
-    ck_assert_int_eq(d.outcome, POLICY_DISCARD);
-    ck_assert_uint_eq(d.route, POLICY_NONE);
-    ck_assert_uint_eq(d.reply.n, 0);
-    f = envelope("s@x.ch", "r@b.ch");
-    d = policy_decide(&b.p, 0, &f, NULL);
-    ck_assert_int_eq(d.outcome, POLICY_ROUTE);
-    ck_assert_uint_eq(policy_rule(&b.p, d.rule).lifetime, 4 * 3600);
-    ck_assert_int_eq(policy_rule(&b.p, d.rule).priority, PRIORITY_HIGH);
-    ck_assert_uint_eq(policy_rule(&b.p, 2).lifetime, 0);
-    ck_assert_int_eq(policy_rule(&b.p, 2).priority, PRIORITY_LOW);
-    unbuild(&b);
-}
-END_TEST
-
-static const struct {
-    const char *rule, *recipient, *wanted;
-} rewrites[] = {
-    {"\"add_suffix\":\".incamail.ch\"", "hans@gmail.com", "hans@gmail.com.incamail.ch"},
-    {"\"add_suffix\":\".incamail.ch\"", "hans@gmail.com.", "hans@gmail.com.incamail.ch"},
-    {"\"add_suffix\":\".incamail.ch\"", "\"a@b\"@gmail.com", "\"a@b\"@gmail.com.incamail.ch"},
-    {"\"add_suffix\":\".incamail.ch\"", "hans@gmail.com.INCAMAIL.ch", "hans@gmail.com.INCAMAIL.ch"},
-    {"\"add_suffix\":\".incamail.ch\"", "hans@incamail.ch", "hans@incamail.ch.incamail.ch"},
-    {"\"add_suffix\":\".incamail.ch\"", "hans@xincamail.ch", "hans@xincamail.ch.incamail.ch"},
-    {"\"add_suffix\":\".incamail.ch\"", "hans@[192.0.2.1]", ""},
-    {"\"add_suffix\":\".incamail.ch\"", "postmaster", ""},
-    {"\"add_suffix\":\".B\u00fccher.ch\"", "hans@a.ch", "hans@a.ch.xn--bcher-kva.ch"},
-    {"\"remove_suffix\":\".incamail.ch\"", "hans@gmail.com.Incamail.ch", "hans@gmail.com"},
-    {"\"remove_suffix\":\".incamail.ch\"", "hans@gmail.com", "hans@gmail.com"},
-    {"\"remove_suffix\":\".incamail.ch\"", "hans@incamail.ch", "hans@incamail.ch"},
-    {"\"remove_suffix\":\".incamail.ch\"", "hans@evil-incamail.ch", "hans@evil-incamail.ch"},
-    {"\"remove_suffix\":\".a.ch\",\"add_suffix\":\".b.ch\"", "x@y.a.ch", "x@y.b.ch"},
-};
-
-START_TEST(test_rewrites)
-{
-    struct built b;
-    char *text;
-    unsigned char out[LIMIT_ADDRESS];
-    ck_assert_int_gt(asprintf(&text,
-                              HEAD "\"flows\":{\"f\":{\"listen\":\"127.0.0.1:25\",\"rules\":["
-                                   "{\"route\":\"rest\",%s}]}}}",
-                              rewrites[_i].rule),
-                     0);
-    build(&b, span_str(text));
-    ck_assert(policy_rule(&b.p, 0).rewrites);
-    struct span found = policy_rewrite(&b.p, 0, span_str(rewrites[_i].recipient), out);
-    ck_assert_msg(span_eq(found, span_str(rewrites[_i].wanted)), "%.*s", (int)found.n, found.p);
-    unbuild(&b);
-    free(text);
-}
-END_TEST
-
-/* The longest that fits, and one byte more. */
-START_TEST(test_longest_rewrite)
-{
-    struct built b;
-    unsigned char out[LIMIT_ADDRESS];
-    char address[LIMIT_ADDRESS + 1] = "u@";
-    build(&b, SPAN_LIT(HEAD "\"flows\":{\"f\":{\"listen\":\"127.0.0.1:25\",\"rules\":["
-                            "{\"route\":\"rest\",\"add_suffix\":\".abc.ch\"}]}}}"));
-    memset(address + 2, 'd', LIMIT_DOMAIN - 7);
-    ck_assert_uint_eq(policy_rewrite(&b.p, 0, span_str(address), out).n, LIMIT_DOMAIN + 2);
-    address[strlen(address)] = 'd';
-    ck_assert_uint_eq(policy_rewrite(&b.p, 0, span_str(address), out).n, 0);
-    unbuild(&b);
-}
-END_TEST
-
-START_TEST(test_edits)
-{
-    struct built b;
-    build(&b, SPAN_LIT(HEAD "\"flows\":{\"f\":{\"listen\":\"127.0.0.1:25\",\"rules\":["
-                            "{\"when\":{\"recipient\":\"a.ch\"},\"prefix_subject\":\"<im><c> \","
-                            "\"set_header\":{\"X-A\":\"1\"},\"remove_header\":[\"B\",\"C\"],"
-                            "\"route\":\"first\"},{\"route\":\"rest\"}]}}}"));
-    struct span edits = policy_rule(&b.p, 0).edits;
-    ck_assert_msg(span_eq(edits, SPAN_LIT("p8:<im><c> s3:X-A1:1r1:Br1:C")), "%.*s", (int)edits.n,
-                  edits.p);
-    ck_assert_uint_eq(policy_rule(&b.p, 1).edits.n, 0);
-    ck_assert(!policy_rule(&b.p, 1).rewrites);
-    unbuild(&b);
-}
-END_TEST
-
 int main(void)
 {
     Suite *s = suite_create("policy");
@@ -679,10 +584,6 @@ int main(void)
     LOOP(tc, test_three_values, logic);
     tcase_add_test(tc, test_subject_windows);
     tcase_add_test(tc, test_actions);
-    tcase_add_test(tc, test_with_route);
-    LOOP(tc, test_rewrites, rewrites);
-    tcase_add_test(tc, test_longest_rewrite);
-    tcase_add_test(tc, test_edits);
     tcase_add_test(tc, test_trace);
     tcase_add_test(tc, test_index_decides_like_the_walk);
     tcase_add_test(tc, test_long_recipient);

@@ -15,6 +15,13 @@ struct envelope_text {
     unsigned char recipient[SMTP_ADDRESS_CANONICAL];
 };
 
+static unsigned tls_version(const struct session *s)
+{
+    if (!s->stream->tls)
+        return 0;
+    return strcmp(tls_describe(&s->stream->tls->connection).version, "TLSv1.3") == 0 ? 13 : 12;
+}
+
 static struct policy_facts envelope_facts(const struct transaction *t, const struct recipient *r,
                                           struct envelope_text *text)
 {
@@ -24,6 +31,8 @@ static struct policy_facts envelope_facts(const struct transaction *t, const str
         .recipient = smtp_address_compared(mail_span(m, r->address), text->recipient),
         .client = t->session->client,
         .peers = t->session->peers,
+        .tls_version = tls_version(t->session),
+        .tls_verified = t->session->stream->tls && t->session->stream->tls->verdict.verified,
     };
 }
 
@@ -94,74 +103,30 @@ bool rules_at_rcpt(struct transaction *t, struct recipient *r, struct transactio
 
 /* ---- the header ------------------------------------------------------------------------- */
 
-struct author_domains {
-    struct span list[LIMIT_AUTHORS];
-    unsigned char text[LIMIT_AUTHORS][LIMIT_DOMAIN];
-    uint32_t count;
-};
-
-/* The domain of every author of every From field. False: more than rules could look at. */
-static bool find_authors(const struct transaction *t, struct author_domains *out)
-{
-    struct span fields = header_value(&t->scanner, WANT_FROM);
-    struct span list;
-    out->count = 0;
-    while (header_next_value(&fields, &list)) {
-        unsigned char domain[LIMIT_DOMAIN];
-        size_t n;
-        while (header_next_domain(&list, domain, &n)) {
-            if (n == 0)
-                continue;
-            if (out->count == LIMIT_AUTHORS)
-                return false;
-            memcpy(out->text[out->count], domain, n);
-            out->list[out->count] = span_of(out->text[out->count], n);
-            out->count++;
-        }
-    }
-    return true;
-}
-
-/* What rules look at must have been captured whole: else a long first Subject could push a tag in
- * a second one out of their sight. */
-static bool captured_whole(const struct transaction *t, struct transaction_reply *reply)
-{
-    if (!t->scanner.fields[WANT_SUBJECT].truncated && !t->scanner.fields[WANT_FROM].truncated)
-        return true;
-    refuse(reply, 552, "5.3.4", "Subject or From exceeds the size limit");
-    return false;
-}
-
 /* The rules that need the headers, for every recipient that waits for them. */
 static bool decide_rest(struct transaction *t, struct transaction_reply *reply)
 {
-    unsigned char subject[LIMIT_HEADER_DECODED];
-    struct author_domains authors;
+    static struct facts content;
     struct envelope_text text;
     struct mail *m = t->mail;
-    bool truncated = false;
     bool any = false;
     for (uint32_t i = 0; i < m->recipient_count && !any; i++)
         any = m->recipients[i].undecided;
     if (!any)
         return true;
-    if (!captured_whole(t, reply))
-        return false;
-    if (!find_authors(t, &authors)) {
-        refuse(reply, 550, "5.6.0", "Too many authors in From");
+    enum facts_fault fault =
+        facts_read(&t->generation->policy, &t->scanner, &t->rule_fields, &content);
+    if (fault != FACTS_OK) {
+        refuse_by_rule(reply, span_str(facts_fault_reply(fault)));
         return false;
     }
-    size_t n =
-        header_decode(header_value(&t->scanner, WANT_SUBJECT), subject, sizeof subject, &truncated);
     for (uint32_t i = 0; i < m->recipient_count; i++) {
         struct recipient *r = &m->recipients[i];
         if (!r->undecided)
             continue;
         struct policy_facts facts = envelope_facts(t, r, &text);
-        facts.have_headers = true;
-        facts.subject = span_of(subject, n);
-        facts.from_domains = authors.list;
-        facts.from_domain_count = authors.count;
+        facts_tell(&content, &facts);
+        facts.size = m->size;
         struct policy_decision d =
             policy_decide(&t->generation->policy, t->generation->flow, &facts, NULL);
         if (d.outcome == POLICY_DEFER) { /* the client asks again for all of them */

@@ -16,6 +16,9 @@ _Static_assert((int)DSN_NOTIFY_NEVER == (int)SMTP_NOTIFY_NEVER &&
                    (int)DSN_NOTIFY_DELAY == (int)SMTP_NOTIFY_DELAY,
                "what the client said is kept as it is");
 
+_Static_assert(WANT_COUNT + LIMIT_POLICY_FIELDS <= LIMIT_HEADER_WANTS, "each field has a want");
+_Static_assert(LIMIT_CHUNK <= LIMIT_HEADER_BUFFER, "what a chunk captures can be decoded");
+
 /* ---- refusals --------------------------------------------------------------------------- */
 
 void refuse(struct transaction_reply *r, unsigned code, const char *enhanced, const char *text)
@@ -231,13 +234,14 @@ bool transaction_data(struct worker *w, struct transaction *t, struct transactio
         return false;
     }
     t->mail->size = n;
-    t->wants[WANT_SUBJECT] = (struct header_want){.name = SPAN_LIT("Subject"), .mode = HEADER_JOIN};
-    t->wants[WANT_FROM] = (struct header_want){.name = SPAN_LIT("From"), .mode = HEADER_JOIN};
+    facts_begin(t->wants);
     t->wants[WANT_RECEIVED] =
         (struct header_want){.name = SPAN_LIT("Received"), .mode = HEADER_COUNT, .by = host};
     t->wants[WANT_TLS_REQUIRED] =
         (struct header_want){.name = SPAN_LIT("TLS-Required"), .mode = HEADER_FIRST};
-    header_begin(&t->scanner, t->wants, WANT_COUNT, t->header_buffer->data, LIMIT_CHUNK);
+    unsigned count =
+        facts_add_fields(&t->generation->policy, t->wants, WANT_COUNT, &t->rule_fields);
+    header_begin(&t->scanner, t->wants, count, t->header_buffer->data, LIMIT_CHUNK);
     t->scanning = true;
     return true;
 }

@@ -8,7 +8,7 @@
 
 #include "engine/mime/header.h"
 #include "engine/smtp/parameters.h"
-#include "policy/policy.h"
+#include "policy/facts.h"
 #include "workers/connection/large.h"
 
 struct generation;
@@ -16,8 +16,8 @@ struct mail;
 struct session;
 struct worker;
 
-/* Header fields that are looked at. */
-enum transaction_want { WANT_SUBJECT, WANT_FROM, WANT_RECEIVED, WANT_TLS_REQUIRED, WANT_COUNT };
+/* Header fields that are looked at beside those of the rules. */
+enum transaction_want { WANT_RECEIVED = FACTS_WANTS, WANT_TLS_REQUIRED, WANT_COUNT };
 
 struct transaction {
     struct session *session; /* NULL: the client has gone while the mail was being committed */
@@ -25,7 +25,8 @@ struct transaction {
     struct mail *mail;
     struct chunk *header_buffer;
     struct header_scanner scanner;
-    struct header_want wants[WANT_COUNT];
+    struct header_want wants[LIMIT_HEADER_WANTS];
+    struct facts_fields rule_fields;
     bool no_memory;  /* content was dropped: 452 at the end */
     bool no_space;   /* the spool's file could not be written */
     bool header_nul; /* in the header section: not even BINARYMIME allows that */
