@@ -131,3 +131,19 @@ printf 'start to greeting:                %s s, worker at %s KiB\n' "$(since "$b
 begun=$EPOCHREALTIME
 ctl --json queue list >"$work/list"
 printf 'queue list, all:                  %s s, %s mails\n' "$(since "$begun")" "$(grep -c queue_id "$work/list")"
+# timed TEXT COMMAND…: a mgictl command that counts.
+timed()
+{
+    local text=$1
+    shift
+    begun=$EPOCHREALTIME
+    ctl --json "$@" >"$work/done" || :
+    printf '%-33s %s s, %s mails\n' "$text" "$(since "$begun")" \
+        "$(tail -1 "$work/done" | sed 's/.*"mails": *\([0-9]*\).*/\1/;s/.*"mails":\([0-9]*\).*/\1/')"
+}
+timed 'queue list --limit 10:' queue list --limit 10
+timed 'count, by a sender that none has:' queue retry --sender nobody@example.ch --dry-run
+timed 'queue hold --route:' queue hold --route dead
+timed 'queue release --route:' queue release --route dead
+timed 'queue delete --route:' queue delete --route dead
+printf 'left:                             %s mails, worker at %s KiB\n' "$(counter queue_mails)" "$(memory)"

@@ -28,6 +28,7 @@
 #define LIMIT_SIGNATURE 1024     /* RSA-8192 */
 #define LIMIT_LOOKUP 16384       /* the answer to a name */
 #define LIMIT_QUEUE_PAGE 61440
+#define LIMIT_QUEUE_IDS 200 /* named in one request */
 
 /* ---- processes -------------------------------------------------------------------------- */
 #define LIMIT_FLOWS 16
@@ -196,6 +197,7 @@
 #define LIMIT_ADMIN_BATCH 65536        /* an answer is continued when less than that waits */
 #define LIMIT_ADMIN_OUT (4 * LIMIT_ADMIN_LINE) /* of an answer that waits for its client */
 #define LIMIT_ADMIN_PAGE 200           /* mails asked of a worker at once */
+#define LIMIT_ADMIN_IDLE_STEPS 100000  /* of a walk, that come to nothing one after the other */
 #define LIMIT_ADMIN_SECONDS 5          /* for a role's answer, and for a client to take its own */
 #define LIMIT_ADMIN_RELOAD_SECONDS 120 /* for the answer to a reload */
 #define LIMIT_ADMIN_IDLE_SECONDS 60    /* for a client's next request */
@@ -254,7 +256,11 @@
 #define LIMIT_PUT_OFF_SECONDS 10      /* what could not be done for want of memory */
 #define LIMIT_LIMBO_SECONDS 60        /* until a destination is asked for again */
 #define LIMIT_DAMAGED_SECONDS 3600    /* until a record that did not verify is read again */
-#define LIMIT_QUEUE_PAGE_MAILS 128
+#define LIMIT_SUSPENDED 64            /* routes that the operator holds back */
+#define LIMIT_ADMIN_UNITS 4096        /* of work, in one step of the operator's walk: a mail looked at */
+#define LIMIT_ADMIN_READ 16           /* what a mail read from the spool counts for */
+#define LIMIT_TURN_LOOKED_AT 256      /* mails, for those to be moved on */
+#define LIMIT_TURN_MOVED 8
 #define LIMIT_DESTINATIONS (1u << 16)
 #define LIMIT_DESTINATION_BUCKETS (1u << 14)
 #define LIMIT_CANDIDATES 32           /* addresses of a destination */
@@ -317,8 +323,8 @@ _Static_assert(2 * LIMIT_SMTP_AHEAD <= LIMIT_STREAM_OUT, "a chunk sent ahead and
 _Static_assert(2 * LIMIT_DOMAIN + 256 < LIMIT_SMTP_OUT, "the reply to EHLO fits");
 _Static_assert(LIMIT_SMTP_REPLY_OUT <= LIMIT_SMTP_OUT, "a reply fits");
 
-/* Worst case of a mail as JSON: each byte an escape of six, each recipient (29 bytes) its keys. */
-_Static_assert(6 * LIMIT_QUEUE_PAGE + LIMIT_QUEUE_PAGE / 29 * 200 + 1024 < LIMIT_ADMIN_LINE,
+/* Worst case of a mail as JSON: each byte an escape of six, each recipient (55 bytes) its keys. */
+_Static_assert(6 * LIMIT_QUEUE_PAGE + LIMIT_QUEUE_PAGE / 55 * 400 + 1024 < LIMIT_ADMIN_LINE,
                "any mail of a page fits a line");
 _Static_assert(LIMIT_RECIPIENTS_MAX * (2 * LIMIT_ADDRESS + 2 * LIMIT_NAME + LIMIT_ORCPT + 40) +
                        2 * LIMIT_REASON + LIMIT_ADDRESS + LIMIT_DOMAIN + LIMIT_ENVID +

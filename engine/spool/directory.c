@@ -73,6 +73,9 @@ static bool classify(struct spool *s, struct listing *l, const char *name)
             note_sequence(l, number);
         return true;
     }
+    rest = span_str(name);
+    if (take(&rest, SPAN_LIT("suspended"))) /* the worker's (workers/connection/suspend.h) */
+        return true;
     spool_tell(s, (struct spool_event){.kind = SPOOL_EVENT_UNKNOWN_FILE, .name = span_str(name)});
     return true;
 }

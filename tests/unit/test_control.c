@@ -273,7 +273,11 @@ static void put_mail(struct msg_writer *w, uint64_t id, unsigned recipients)
     msg_put_u64(w, id);
     msg_put_u64(w, UINT64_C(1700000000123456));
     msg_put_u64(w, 5120);
+    msg_put_u32(w, 1);
     msg_put_span(w, SPAN_LIT("a@example.ch"));
+    for (unsigned i = 0; i < 4; i++)
+        msg_put_span(w, SPAN_EMPTY);
+    msg_put_u16(w, (uint16_t)recipients);
     msg_put_u16(w, (uint16_t)recipients);
     for (unsigned i = 0; i < recipients; i++) {
         msg_put_span(w, SPAN_LIT("b@example.com\x01\xfe"));
@@ -282,6 +286,11 @@ static void put_mail(struct msg_writer *w, uint64_t id, unsigned recipients)
         msg_put_u8(w, i == 0 ? RECIPIENT_DEFERRED : RECIPIENT_QUEUED);
         msg_put_u32(w, 4);
         msg_put_u64(w, 1700000999);
+        msg_put_u64(w, 1700009999);
+        msg_put_u8(w, 0);
+        msg_put_u8(w, 0);
+        msg_put_span(w, SPAN_EMPTY);
+        msg_put_span(w, SPAN_EMPTY);
         msg_put_span(w, i == 0 ? SPAN_LIT("450 later") : SPAN_EMPTY);
     }
 }
@@ -301,7 +310,10 @@ static void answer_queue(unsigned i, uint64_t after, unsigned count, bool more)
         put_mail(&w, after + 1 + k, 2);
     ck_assert(!w.overflow);
     struct ipc_message r = {.kind = MSG_queue_result,
-                            .queue_result = {m.queue_request.id, more, span_of(mails, w.n)}};
+                            .queue_result = {.id = m.queue_request.id,
+                                             .more = more,
+                                             .next = after + count,
+                                             .mails = span_of(mails, w.n)}};
     ck_assert_int_eq(ipc_send(stand.workers[i], &r), IPC_OK);
 }
 
@@ -452,7 +464,10 @@ START_TEST(malformed_page_is_not_believed)
     size_t n = _i == 2 ? w.n - 1 : w.n;
     struct span page = _i == 3 ? SPAN_EMPTY : span_of(mails, n);
     struct ipc_message r = {.kind = MSG_queue_result,
-                            .queue_result = {m.queue_request.id, 1, page}};
+                            .queue_result = {.id = m.queue_request.id,
+                                             .more = 1,
+                                             .next = _i == 3 ? 0 : 9,
+                                             .mails = page}};
     ck_assert_int_eq(ipc_send(stand.workers[0], &r), IPC_OK);
     if (_i == 1)
         json_decref(next(&client));
@@ -487,10 +502,10 @@ START_TEST(answer_to_another_id_or_worker_is_unheard)
     for (unsigned i = 0; i < 2; i++) {
         /* The right id from the wrong worker, then the wrong id from the right one. */
         struct ipc_message r = {.kind = MSG_queue_result,
-                                .queue_result = {i == 0 ? id : id + 1, 0, SPAN_LIT("junk")}};
+                                .queue_result = {.id = i == 0 ? id : id + 1, .mails = SPAN_LIT("junk")}};
         ck_assert_int_eq(ipc_send(stand.workers[1 - i], &r), IPC_OK);
     }
-    struct ipc_message r = {.kind = MSG_queue_result, .queue_result = {id, 0, SPAN_EMPTY}};
+    struct ipc_message r = {.kind = MSG_queue_result, .queue_result = {.id = id}};
     ck_assert_int_eq(ipc_send(stand.workers[0], &r), IPC_OK);
     answer_queue(1, 0, 0, false);
     answer_queue(2, 0, 0, false);

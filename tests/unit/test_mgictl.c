@@ -167,7 +167,10 @@ START_TEST(wrong_command_lines_are_usage_errors)
         {{"queue", "list", "--limit", "-1"}, "at most N"},
         {{"queue", "list", "--limit", "x"}, "at most N"},
         {{"queue", "list", "--limit=99999999999999999999"}, "at most N"},
-        {{"a", "b", "c", "d", "e", "f", "g", "h", "i"}, "too many"},
+        {{"queue", "list", "--age", "3w"}, "at most"},
+        {{"queue", "list", "--to", "x"}, "takes no --to"},
+        {{"queue", "delete"}, "which mails"},
+        {{"queue", "redirect", "--all"}, "where to"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         run(NULL, cases[i].line);

@@ -3,6 +3,8 @@
 #include "engine/log/log.h"
 #include "status.h"
 #include "workers/connection/bounce.h"
+#include "workers/connection/move.h"
+#include "workers/connection/queue_internal.h"
 #include "workers/connection/transaction.h"
 #include "workers/connection/worker.h"
 
@@ -10,7 +12,9 @@ _Static_assert(LIMIT_INLINE_MAIL / LIMIT_CHUNK + 2 <= LIMIT_SPOOL_PIECES, "a bod
 
 static void settled(struct worker *w, struct mail *m, bool ok)
 {
-    if (m->transaction)
+    if (m->moving)
+        move_committed(w, m, ok);
+    else if (m->transaction)
         transaction_committed(w, m->transaction, ok);
     else
         bounce_committed(w, m, ok);
@@ -32,7 +36,10 @@ static void describe_recipients(const struct mail *m, struct spool_recipient *ou
             .notify = r->notify,
             .priority = r->priority,
             .variant = r->variant,
+            .finished = recipient_finished(r),
         };
+        if (r->redirect)
+            move_describe(m, &out[i]);
     }
 }
 
@@ -59,6 +66,7 @@ static bool append(struct worker *w, struct mail *m)
         .edits = mail_span(m, m->edits),
         .body_size = m->size,
         .body_crc = m->body_crc,
+        .held = m->entry->held,
         .large = large,
         .recipient_count = (uint16_t)m->recipient_count,
         .recipients = list,
@@ -66,7 +74,12 @@ static bool append(struct worker *w, struct mail *m)
         .body_count =
             large ? 0 : (unsigned)chain_iovecs(&m->content, 0, pieces, LIMIT_SPOOL_PIECES),
     };
-    return spool_append_mail(w->spool, &stored, &m->ref, NULL) == SPOOL_OK;
+    struct spool_ref *replaces = m->moving ? &m->old : NULL;
+    if (spool_append_mail(w->spool, &stored, &m->ref, replaces) != SPOOL_OK)
+        return false;
+    if (m->moving)
+        move_deferrals(w, m);
+    return true;
 }
 
 static void wait_for_room(struct commit *c, struct mail *m)

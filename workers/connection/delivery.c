@@ -150,7 +150,7 @@ struct delivery *delivery_new(struct worker *w, struct entry *e, struct destinat
     return d;
 }
 
-static void leave_line(struct delivery *d)
+void delivery_leave_line(struct delivery *d)
 {
     if (d->state != DELIVERY_READY)
         return;
@@ -174,7 +174,7 @@ static void leave_entry(struct worker *w, struct delivery *d)
 void delivery_free(struct worker *w, struct delivery *d)
 {
     BUG_ON(d->pinned);
-    leave_line(d);
+    delivery_leave_line(d);
     timer_cancel(&w->timers, &d->timer);
     leave_entry(w, d);
     if (d->destination) {
@@ -248,7 +248,7 @@ void delivery_add(struct delivery *d, int64_t expires, unsigned priority)
 
 void delivery_pin(struct worker *w, struct delivery *d)
 {
-    leave_line(d);
+    delivery_leave_line(d);
     timer_cancel(&w->timers, &d->timer);
     if (!d->pinned)
         mail_hold(w, d->mail);

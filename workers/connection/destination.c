@@ -93,6 +93,7 @@ struct destination *destination_for(struct worker *w, struct span route, struct 
     d->by_domain = key.by_domain;
     d->timer.kind = TIMER_DESTINATION;
     pace_begin(&d->pace);
+    d->suspended = suspend_has(w, d->route);
     d->next_in_bucket = *bucket;
     *bucket = d;
     return d;
@@ -178,7 +179,8 @@ struct delivery *destination_take(struct worker *w, struct destination *d)
     struct pace_limits limits = destination_limits(w, d);
     struct delivery *one;
     for (unsigned n = 0; n < LIMIT_TURN_FAILED; n++) {
-        if (d->ready.count == 0 || d->failing > 0 || !pace_may_send(&d->pace, &limits, w->now))
+        if (d->ready.count == 0 || d->suspended || d->failing > 0 ||
+            !pace_may_send(&d->pace, &limits, w->now))
             break;
         one = ready_shift(&d->ready);
         if (!queue_begin(w, one))
@@ -186,7 +188,8 @@ struct delivery *destination_take(struct worker *w, struct destination *d)
         pace_sent(&d->pace, &limits, w->now);
         return one;
     }
-    if (d->ready.count > 0) /* goes on, or sets its timer, at the end of the turn */
+    if (d->ready.count > 0 &&
+        !d->suspended) /* goes on, or sets its timer, at the end of the turn */
         destination_wake(w, d);
     return NULL;
 }
@@ -248,6 +251,14 @@ void destination_failed(struct worker *w, struct destination *d, const char *why
         d->charged = false;
     }
     begin_failing(w, d, permanent, status);
+}
+
+void destination_retry(struct worker *w, struct destination *d)
+{
+    pace_answered(&d->pace);
+    for (uint32_t i = 0; i < d->candidate_count; i++)
+        d->candidates[i].bad_until = 0;
+    destination_wake(w, d);
 }
 
 struct candidate *destination_candidate(const struct worker *w, struct destination *d)
@@ -473,7 +484,7 @@ static bool connect_once_more(struct worker *w, struct destination *d,
 /* One step; false when there is nothing (more) to do now. */
 static bool step(struct worker *w, struct destination *d)
 {
-    if (d->ready.count == 0 || w->draining || !w->generations.current)
+    if (d->ready.count == 0 || d->suspended || w->draining || !w->generations.current)
         return false;
     if (d->failing > 0) {
         fail_some(w, d);
@@ -505,7 +516,7 @@ void destination_run_next(struct worker *w)
 static void set_timer(struct worker *w, struct destination *d)
 {
     uint64_t at = 0;
-    if (d->ready.count > 0 && !w->draining && w->generations.current) {
+    if (d->ready.count > 0 && !d->suspended && !w->draining && w->generations.current) {
         struct pace_limits limits = destination_limits(w, d);
         at = pace_not_before(&d->pace, &limits, w->now);
     }

@@ -34,6 +34,7 @@ struct destination {
     struct delivery *sorted; /* while an entry's recipients are sorted: its delivery */
     struct ready ready;
     struct pace pace;
+    bool suspended;   /* by the operator: all wait */
     uint32_t failing; /* of the ready ones: nothing could be delivered, to be told yet */
     bool failing_for_good;
     bool charged; /* one of those that were deferred before has been told of this failure */
@@ -105,6 +106,9 @@ void destination_candidate_distrust(const struct worker *w, struct destination *
  * dead destination costs one attempt a pause, however many mails wait for it. */
 void destination_failed(struct worker *w, struct destination *d, const char *why, bool permanent,
                         const char *status);
+
+/* The operator wants it tried now: the breaker is closed, hosts are no longer passed over. */
+void destination_retry(struct worker *w, struct destination *d);
 
 /* What the policy says of its route. */
 struct pace_limits destination_limits(const struct worker *w, const struct destination *d);

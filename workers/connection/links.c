@@ -196,6 +196,9 @@ static void dispatch(struct worker *w, const struct ipc_message *m)
     case MSG_queue_request:
         admin_queue(w, &m->queue_request);
         break;
+    case MSG_route_request:
+        suspend_request(w, &m->route_request);
+        break;
     default:
         BUG_ON(true); /* the permit table lets nothing else through */
     }

@@ -49,6 +49,7 @@ struct recipient {
     uint8_t notices;           /* of delay, that the sender has got */
     uint8_t notices_due;       /* as many, when the one on its way to the disk is there; else 0 */
     bool undecided;            /* the rules need the headers */
+    bool redirect;             /* goes to the mail's target when that has been stored */
     bool remote;               /* reply is the next hop's */
     int64_t expires;           /* seconds since 1970; 0: as the mail */
     char status[12];           /* enhanced status of a failure */
@@ -113,6 +114,9 @@ struct mail {
     char *text;
     struct chunk_chain content; /* empty when it must be read from the spool */
     struct spool_ref ref;
+    bool moving;             /* being written anew (move.h): ref is the new one's … */
+    struct spool_ref old;    /* … and this the one that counts until then */
+    struct mail_text target; /* of the recipients with `redirect` */
     uint32_t body_crc;               /* MAIL_LARGE */
     bool body_missing;               /* MAIL_LARGE: recovery did not find its file */
     struct transaction *transaction; /* being committed for it … */

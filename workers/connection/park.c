@@ -215,6 +215,19 @@ void mail_let_go(struct worker *w, struct mail *m)
         idle_push(&w->queue, m);
 }
 
+void entry_resort(struct worker *w, struct entry *e)
+{
+    e->unsorted = true;
+    for (struct delivery *d = e->deliveries; d; d = delivery_sibling(w, d)) {
+        if (delivery_under_way(d) || d->state == DELIVERY_BOUNCING)
+            continue;
+        delivery_leave_line(d);
+        d->next_attempt = 0;
+        delivery_arm(w, d);
+    }
+    mail_let_go(w, e->mail);
+}
+
 void park_idle(struct worker *w)
 {
     struct queue *q = &w->queue;
@@ -359,6 +372,7 @@ int entry_load(struct worker *w, struct entry *e)
 {
     if (e->mail)
         return 0;
+    e->unsorted = false;
     struct mail *m = mail_attach(w, e);
     if (!m)
         return -ENOBUFS;
@@ -399,6 +413,10 @@ static void damaged(struct worker *w, struct delivery *d)
 bool delivery_load(struct worker *w, struct delivery *d)
 {
     struct entry *e = d->entry;
+    if (e->mail && (e->mail->moving || e->unsorted)) {
+        delivery_put_off(w, d, 1);
+        return false;
+    }
     int error = entry_load(w, e);
     if (error == -EBADMSG) {
         damaged(w, d);

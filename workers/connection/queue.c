@@ -3,6 +3,7 @@
 #include "engine/log/log.h"
 #include "engine/pool/reserve.h"
 #include "status.h"
+#include "workers/connection/move.h"
 #include "workers/connection/queue_internal.h"
 #include <errno.h>
 #include <stdio.h>
@@ -191,7 +192,7 @@ void queue_timer(struct worker *w, struct timer *t)
         expire(w, d);
     else if (d->state == DELIVERY_READY || d->entry->held || wall_seconds(w) < d->next_attempt)
         delivery_arm(w, d); /* the clock was set, or it was held meanwhile */
-    else if (d->destination == w->queue.limbo) {
+    else if (d->destination == w->queue.limbo || d->entry->unsorted) {
         struct entry *e = d->entry;
         if (delivery_load(w, d)) {
             delivery_ready(w, d);
@@ -236,6 +237,7 @@ void queue_turn(struct worker *w)
 {
     struct queue *q = &w->queue;
     park_idle(w);
+    move_on(w);
     for (unsigned n = 0; n < LIMIT_TURN_DESTINATIONS && queue_busy(q); n++)
         destination_run_next(w);
 }

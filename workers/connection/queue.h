@@ -27,6 +27,7 @@
 #include "engine/pool/texts.h"
 #include "engine/pool/timer.h"
 #include "workers/connection/mail.h"
+#include "workers/connection/suspend.h"
 
 struct destination;
 struct spool_recovered;
@@ -106,6 +107,7 @@ struct entry {
     bool body_missing;
     bool held;         /* by the operator: waits, but for its expiry */
     bool queued;       /* stored, and in queue.order */
+    bool unsorted;     /* its recipients have other destinations: sorted when it is read back */
     struct mail *mail; /* NULL: parked */
     struct delivery *deliveries;
     union {
@@ -143,6 +145,8 @@ struct queue {
     struct destination *limbo;     /* for those that no destination could be had for */
     struct destination_line lines[DESTINATION_LISTS];
     struct delivery_line unrecorded;
+    struct suspended suspended;
+    uint64_t moved_after; /* of move_on */
     uint64_t hash_seed;
     uint64_t chance; /* for pauses; see queue_chance */
 };

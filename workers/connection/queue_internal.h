@@ -37,6 +37,14 @@ void delivery_add(struct delivery *d, int64_t expires, unsigned priority);
 void delivery_pin(struct worker *w, struct delivery *d);
 void delivery_unpin(struct worker *w, struct delivery *d);
 
+/* READY becomes WAITING, not timed anew. */
+void delivery_leave_line(struct delivery *d);
+
+/* ACTIVE, RECORDING, or its notification on its way: nobody else may touch it. */
+bool delivery_under_way(const struct delivery *d);
+/* Is that true of any of them, or is the mail being moved? */
+bool entry_under_way(const struct worker *w, const struct entry *e);
+
 /* Arms the timer: for the next attempt (unless READY, or held), at the latest for its expiry. */
 void delivery_arm(struct worker *w, struct delivery *d);
 
@@ -66,6 +74,9 @@ int entry_load(struct worker *w, struct entry *e);
 /* Loads the delivery's mail, and holds it. False: that can't be now, or the delivery has become
  * another one; it was dealt with. */
 bool delivery_load(struct worker *w, struct delivery *d);
+
+/* Its recipients have other destinations now: sorted anew soon. One user less, as mail_let_go. */
+void entry_resort(struct worker *w, struct entry *e);
 
 /* Parks mails that nobody wants until there is memory again; at most so many as a turn may. */
 void park_idle(struct worker *w);
@@ -101,6 +112,9 @@ void delivery_settle(struct worker *w, struct delivery *d);
 
 /* What the spool holds of a recipient that waits, anew. False: the batch is full. */
 bool recipient_note_deferral(struct worker *w, struct mail *m, uint32_t recipient);
+/* The recipient has its outcome, which is recorded. */
+void recipient_final(struct worker *w, struct mail *m, struct recipient *r,
+                     enum recipient_state state);
 
 /* For a recipient that a rule refused after the content was seen. */
 void note_rule_status(struct mail *m, struct recipient *r);

@@ -45,8 +45,8 @@ void recipient_note(struct mail *m, struct recipient *r, enum recipient_outcome 
 
 /* ---- records ---------------------------------------------------------------------------- */
 
-static void recipient_final(struct worker *w, struct mail *m, struct recipient *r,
-                            enum recipient_state state)
+void recipient_final(struct worker *w, struct mail *m, struct recipient *r,
+                     enum recipient_state state)
 {
     r->state = (uint8_t)state;
     r->delivery->recipients--;

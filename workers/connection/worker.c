@@ -52,6 +52,7 @@ void worker_policy_changed(struct worker *w)
         return;
     }
     w->serving = true;
+    suspend_read(w);
     recovery_run(w);
     look_at_disk(w);
     listen_arm(w);

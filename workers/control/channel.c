@@ -166,6 +166,10 @@ void control_worker_readable(struct control *control, unsigned worker)
             request_answer(control, (int)worker, m.queue_result.id, &m);
             continue;
         }
+        if (status == IPC_OK && m.kind == MSG_route_result) {
+            request_answer(control, (int)worker, m.route_result.id, &m);
+            continue;
+        }
         if (status != IPC_CLOSED) {
             log_begin(LOG_ERROR, "channel closed");
             log_text("of_flow", w->flow);

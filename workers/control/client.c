@@ -76,7 +76,7 @@ void client_accept(struct control *control)
 
 static void end_job(struct control_client *client)
 {
-    free(client->job.page);
+    queue_free(client->job.walk);
     client->job = (struct control_job){.awaited = CONTROL_NOBODY};
 }
 

@@ -37,15 +37,16 @@ struct control_job {
     uint64_t id;                           /* of the message that is to be answered */
     uint64_t deadline;                     /* of that answer */
     bool incomplete;                       /* somebody did not answer */
-    /* queue-list */
+    /* queue-list and the like */
     unsigned worker;            /* whose mails are listed now */
     uint64_t after;             /* the last queue id that it sent */
     uint64_t left;              /* mails that may still be listed */
     uint64_t mails;             /* listed so far */
     bool more;                  /* there are mails that were not listed */
     bool page_more;             /* the worker has more than this page */
-    unsigned char *page;        /* LIMIT_QUEUE_PAGE bytes while a queue is listed, else NULL */
-    struct msg_reader unlisted; /* of the page */
+    struct control_walk *walk;  /* of the queue's requests, else NULL */
+    /* suspend, resume */
+    char route[LIMIT_NAME + 1];
 };
 
 struct control_client {
@@ -82,6 +83,8 @@ struct control {
 /* ---- loop.c ----------------------------------------------------------------------------- */
 
 uint64_t control_clock(void);
+/* Microseconds since 1970. */
+uint64_t control_wall(void);
 
 /* Until drained. */
 void control_serve(struct control *control);
@@ -151,9 +154,9 @@ bool roles_have_worker(struct span roles, const struct control_worker *worker);
 
 struct control_request {
     const char *command;
-    const char *key; /* the one key besides "command" that it takes, a positive integer; or NULL */
-    /* Starts the answer; value is that of key, 0 when it was not given. */
-    void (*begin)(struct control *control, struct control_client *client, uint64_t value);
+    const char *keys; /* that it takes besides "command", each with a blank before and behind */
+    /* Starts the answer; the values of the keys are of their kind. */
+    void (*begin)(struct control *control, struct control_client *client, json_t *object);
     /* The awaited answer came. */
     void (*answer)(struct control *control, struct control_client *client,
                    const struct ipc_message *m);
@@ -174,13 +177,23 @@ void request_peer_lost(struct control *control, int whom, const char *why);
 void request_unanswered(struct control *control, struct control_client *client, int whom,
                         const char *why);
 
-#define REQUEST(command, key, function, proceed)                                                   \
-    void function##_begin(struct control *, struct control_client *, uint64_t);                    \
+#define REQUEST(command, keys, function, proceed)                                                  \
+    void function##_begin(struct control *, struct control_client *, json_t *);                    \
     void function##_answer(struct control *, struct control_client *, const struct ipc_message *); \
     void function##_lost(struct control *, struct control_client *, int, const char *);
 #include "workers/control/requests.def"
 #undef REQUEST
-void queue_list_proceed(struct control *, struct control_client *);
+void queue_proceed(struct control *, struct control_client *);
+void route_proceed(struct control *, struct control_client *);
+
+/* What a job of the queue's keeps; NULL is one. */
+void queue_free(struct control_walk *walk);
+
+/* ---- page.c ----------------------------------------------------------------------------- */
+
+/* Takes the next mail off a page; NULL when it is malformed or not above *last (then r->bad is
+ * set), or memory is out. *last becomes its id. */
+json_t *page_take_mail(const struct control_worker *worker, struct msg_reader *r, uint64_t *last);
 
 /* A JSON string of any bytes: those that are not UTF-8 become U+FFFD. NULL without memory. */
 json_t *json_of_span(struct span text);

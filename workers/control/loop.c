@@ -14,6 +14,13 @@ uint64_t control_clock(void)
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
+uint64_t control_wall(void)
+{
+    struct timespec now;
+    BUG_ON(clock_gettime(CLOCK_REALTIME, &now) != 0);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 static void fill(const struct control *control, struct pollfd fds[POLL_COUNT])
 {
     bool accepting = control->now >= control->accept_at;

@@ -1,28 +1,148 @@
 /*
- * "queue-list": worker after worker, each by queue id, a page at a time. The next page is asked for
- * when the client has taken what the one before gave, so a slow client costs nothing but time.
+ * "queue-list" and what else is done to queued mails: worker after worker, each by queue id, a step
+ * at a time. The next step is asked for when the client has taken what the one before gave, so a
+ * slow client costs nothing but time; a client that goes away stops it.
  */
 #include "workers/control/control.h"
 #include "engine/spool/queue_id.h"
-#include "recipient_state.h"
+#include "queue_action.h"
 #include <stdlib.h>
 
-void queue_list_begin(struct control *control, struct control_client *client, uint64_t limit)
+enum { PROGRESS = 1000000 }; /* microseconds between two lines of progress */
+
+/* What the client asked for, and the page of the step that was answered last. */
+struct control_walk {
+    struct ipc_message request; /* spans point into text and ids */
+    unsigned char ids[LIMIT_QUEUE_IDS * sizeof(uint64_t)];
+    size_t text_n;
+    unsigned char text[LIMIT_ADMIN_REQUEST];
+    char flow[LIMIT_NAME + 1]; /* only its workers; "": all */
+    uint64_t last;             /* id listed last of this worker */
+    uint64_t recipients, busy;
+    uint64_t told; /* when progress was */
+    unsigned idle; /* steps that came to nothing, one after the other */
+    struct msg_reader unlisted;
+    unsigned char page[LIMIT_QUEUE_PAGE];
+};
+
+/* ---- the request ------------------------------------------------------------------------ */
+
+static const char *const commands[] = {
+#define X(NAME, command, done) [QUEUE_##NAME] = "queue-" command,
+    QUEUE_ACTIONS(X)
+#undef X
+};
+
+static const char *const done_texts[] = {
+#define X(NAME, command, done) [QUEUE_##NAME] = done,
+    QUEUE_ACTIONS(X)
+#undef X
+};
+
+static unsigned action_of(const char *command)
+{
+    unsigned action = 0;
+    while (action < QUEUE_ACTION_COUNT && strcmp(commands[action], command) != 0)
+        action++;
+    return action;
+}
+
+/* Copies the value of a key; empty without it. */
+static struct span text_of(struct control_walk *walk, json_t *object, const char *key)
+{
+    json_t *value = json_object_get(object, key);
+    size_t n = json_string_length(value);
+    if (!value || n > sizeof walk->text - walk->text_n)
+        return SPAN_EMPTY;
+    unsigned char *p = walk->text + walk->text_n;
+    memcpy(p, json_string_value(value), n);
+    walk->text_n += n;
+    return span_of(p, n);
+}
+
+static uint64_t number_or(json_t *object, const char *key, uint64_t otherwise)
+{
+    json_t *value = json_object_get(object, key);
+    return value ? (uint64_t)json_integer_value(value) : otherwise;
+}
+
+/* Why not, or NULL. */
+static const char *take_ids(struct control_walk *walk, json_t *list)
+{
+    size_t i;
+    json_t *one;
+    size_t n = 0;
+    json_array_foreach(list, i, one)
+    {
+        uint64_t id;
+        const char *text = json_string_value(one);
+        if (i == LIMIT_QUEUE_IDS)
+            return "too many queue ids at once";
+        if (!text || !queue_id_parse(span_str(text), &id))
+            return "\"ids\" holds what is no queue id";
+        memcpy(walk->ids + n, &id, sizeof id);
+        n += sizeof id;
+    }
+    walk->request.queue_request.ids = span_of(walk->ids, n);
+    return list && n == 0 ? "\"ids\" is empty" : NULL;
+}
+
+static const char *take_request(struct control_walk *walk, unsigned action, json_t *object,
+                                uint64_t wall)
+{
+    struct msg_queue_request *q = &walk->request.queue_request;
+    walk->request.kind = MSG_queue_request;
+    q->action = (uint8_t)action;
+    q->dry_run = json_is_true(json_object_get(object, "dry_run"));
+    q->sender = text_of(walk, object, "sender");
+    q->recipient = text_of(walk, object, "recipient");
+    q->route = text_of(walk, object, "route");
+    q->reason = text_of(walk, object, "reason");
+    q->target = text_of(walk, object, "to");
+    /* Ages are of now: what comes during the walk is younger. */
+    uint64_t older = number_or(object, "older", 0) * 1000000;
+    uint64_t younger = number_or(object, "younger", wall / 1000000) * 1000000;
+    q->arrived_to = older < wall ? wall - older : 0;
+    q->arrived_from = younger < wall ? wall - younger : 0;
+    if (action == QUEUE_LIST && older == 0)
+        q->arrived_to = UINT64_MAX;
+    q->size_min = number_or(object, "larger", 0);
+    q->size_max = number_or(object, "smaller", UINT64_MAX);
+    struct span flow = text_of(walk, object, "flow");
+    if (flow.n > LIMIT_NAME || q->route.n > LIMIT_NAME || q->sender.n > LIMIT_ADDRESS ||
+        q->recipient.n > LIMIT_ADDRESS || q->reason.n > LIMIT_REASON || q->target.n > LIMIT_ADDRESS)
+        return "a text is too long";
+    memcpy(walk->flow, flow.p, flow.n);
+    if ((action == QUEUE_REDIRECT) != (q->target.n > 0))
+        return action == QUEUE_REDIRECT ? "\"to\" is missing: a route's name, or an address"
+                                        : "\"to\" goes with queue-redirect alone";
+    return take_ids(walk, json_object_get(object, "ids"));
+}
+
+void queue_begin(struct control *control, struct control_client *client, json_t *object)
 {
     struct control_job *job = &client->job;
-    job->left = limit > 0 ? limit : UINT64_MAX;
-    job->page = malloc(LIMIT_QUEUE_PAGE);
-    if (!job->page) {
+    job->left = number_or(object, "limit", UINT64_MAX);
+    job->walk = calloc(1, sizeof *job->walk);
+    if (!job->walk) {
         client_end(client, NULL, "no memory");
+        return;
+    }
+    const char *why =
+        take_request(job->walk, action_of(job->request->command), object, control_wall());
+    if (why) {
+        client_end(client, NULL, why);
         return;
     }
     /* Which workers there are: one that a reload took away has no queue that could be missed. */
     struct ipc_message m = {.kind = MSG_roles_request};
-    const char *why =
+    why =
         control_ask(control, client, CONTROL_MASTER, &m, &m.roles_request.id, LIMIT_ADMIN_SECONDS);
     if (why)
         request_unanswered(control, client, CONTROL_MASTER, why);
 }
+
+/* ---- workers ---------------------------------------------------------------------------- */
 
 /* Marks the workers that are gone for good. A worker whose channel is open is there, whatever the
  * list says: its answer is better than the master's. */
@@ -39,7 +159,8 @@ static void next_worker(struct control_job *job)
     job->worker++;
     job->after = 0;
     job->page_more = false;
-    job->unlisted = (struct msg_reader){.in = SPAN_EMPTY};
+    job->walk->last = 0;
+    job->walk->unlisted = (struct msg_reader){.in = SPAN_EMPTY};
 }
 
 static void worker_lost(struct control *control, struct control_client *client, const char *why)
@@ -48,8 +169,7 @@ static void worker_lost(struct control *control, struct control_client *client, 
     next_worker(&client->job);
 }
 
-void queue_list_lost(struct control *control, struct control_client *client, int whom,
-                     const char *why)
+void queue_lost(struct control *control, struct control_client *client, int whom, const char *why)
 {
     if (whom == CONTROL_MASTER)
         request_unanswered(control, client, CONTROL_MASTER, why);
@@ -57,99 +177,61 @@ void queue_list_lost(struct control *control, struct control_client *client, int
         worker_lost(control, client, why);
 }
 
-void queue_list_answer(struct control *control, struct control_client *client,
-                       const struct ipc_message *m)
+/* ---- answers ---------------------------------------------------------------------------- */
+
+static bool lists(const struct control_job *job)
+{
+    return job->walk->request.queue_request.action == QUEUE_LIST;
+}
+
+void queue_answer(struct control *control, struct control_client *client,
+                  const struct ipc_message *m)
 {
     struct control_job *job = &client->job;
+    struct control_walk *walk = job->walk;
+    const struct msg_queue_result *r = &m->queue_result;
     if (m->kind == MSG_roles_result) {
         sort_out(control, m->roles_result.roles);
         return;
     }
-    struct span mails = m->queue_result.mails;
-    BUG_ON(mails.n > LIMIT_QUEUE_PAGE);
-    memcpy(job->page, mails.p, mails.n);
-    job->unlisted = (struct msg_reader){.in = span_of(job->page, mails.n)};
-    job->page_more = m->queue_result.more != 0;
-    if (mails.n == 0 && job->page_more) {
-        worker_lost(control, client, "it says that there is more and sends nothing");
+    if (r->refused.n > 0) {
+        char why[LIMIT_REASON + 1];
+        memcpy(why, r->refused.p, r->refused.n);
+        why[r->refused.n] = '\0';
+        worker_lost(control, client, why);
         return;
     }
-    if (mails.n == 0)
+    BUG_ON(r->mails.n > LIMIT_QUEUE_PAGE);
+    memcpy(walk->page, r->mails.p, r->mails.n);
+    walk->unlisted = (struct msg_reader){.in = span_of(walk->page, r->mails.n)};
+    job->page_more = r->more != 0;
+    /* A batch of the spool that is full lets a step come to nothing, but not for ever. */
+    walk->idle = r->next > job->after ? 0 : walk->idle + 1;
+    if (job->page_more && (r->next < job->after || walk->idle > LIMIT_ADMIN_IDLE_STEPS)) {
+        worker_lost(control, client, "it says that there is more and goes on with nothing");
+        return;
+    }
+    job->after = r->next;
+    if (!lists(job)) {
+        job->mails += r->matched;
+        job->left -= r->matched < job->left ? r->matched : job->left;
+    }
+    walk->recipients += r->recipients;
+    walk->busy += r->busy;
+    if (r->mails.n == 0 && !job->page_more)
         next_worker(job);
-}
-
-static json_t *take_recipient(struct msg_reader *r, unsigned *state)
-{
-    struct span address = msg_get_span(r, LIMIT_QUEUE_PAGE);
-    struct span route = msg_get_span(r, LIMIT_NAME);
-    struct span rule = msg_get_span(r, LIMIT_QUEUE_PAGE);
-    *state = msg_get_u8(r);
-    uint32_t attempts = msg_get_u32(r);
-    uint64_t next = msg_get_u64(r);
-    struct span reason = msg_get_span(r, LIMIT_QUEUE_PAGE);
-    if (r->bad)
-        return NULL;
-    json_t *recipient = json_pack("{s:o, s:o, s:o, s:s, s:I}", "address", json_of_span(address),
-                                  "route", json_of_span(route), "rule", json_of_span(rule), "state",
-                                  recipient_state_text(*state), "attempts", (json_int_t)attempts);
-    if (next > 0 && next <= INT64_MAX)
-        (void)json_object_set_new(recipient, "next_attempt", json_integer((json_int_t)next));
-    if (reason.n > 0)
-        (void)json_object_set_new(recipient, "delay_reason", json_of_span(reason));
-    return recipient;
-}
-
-/* The queue of a mail as a whole: active before deferred before incoming, as in Postfix a mail is
- * in the active queue while any of its recipients is tried. */
-static unsigned mail_state(unsigned mail, unsigned recipient)
-{
-    static const unsigned char rank[RECIPIENT_STATE_COUNT] = {
-        [RECIPIENT_QUEUED] = 1, [RECIPIENT_DEFERRED] = 2, [RECIPIENT_ACTIVE] = 3, [RECIPIENT_HELD] = 4};
-    return recipient < RECIPIENT_STATE_COUNT && rank[recipient] > rank[mail] ? recipient : mail;
-}
-
-/* Takes a mail off the page; NULL when it is malformed (job->unlisted.bad) or memory is out. */
-static json_t *take_mail(const struct control_worker *worker, struct control_job *job)
-{
-    struct msg_reader *r = &job->unlisted;
-    char id_text[QUEUE_ID_TEXT + 1];
-    uint64_t id = msg_get_u64(r);
-    uint64_t arrival = msg_get_u64(r);
-    uint64_t size = msg_get_u64(r);
-    struct span sender = msg_get_span(r, LIMIT_QUEUE_PAGE);
-    unsigned count = msg_get_u16(r);
-    unsigned state = RECIPIENT_QUEUED;
-    json_t *recipients = json_array();
-    for (unsigned i = 0; i < count && !r->bad; i++) {
-        unsigned one;
-        (void)json_array_append_new(recipients, take_recipient(r, &one));
-        state = mail_state(state, one);
-    }
-    /* Ascending, or the listing might never end. */
-    if (id <= job->after || arrival > INT64_MAX || size > INT64_MAX)
-        r->bad = true;
-    if (r->bad) {
-        json_decref(recipients);
-        return NULL;
-    }
-    job->after = id;
-    queue_id_format(id, id_text);
-    return json_pack("{s:s, s:s, s:s, s:I, s:I, s:o, s:s, s:i, s:o}", "type", "mail", "queue_name",
-                     recipient_state_text(state), "queue_id", id_text, "arrival_time",
-                     (json_int_t)(arrival / 1000000), "message_size", (json_int_t)size, "sender",
-                     json_of_span(sender), "flow", worker->flow, "worker", (int)worker->index,
-                     "recipients", recipients);
 }
 
 /* Lists what is on the page while the client's batch has room. */
 static void list_page(struct control *control, struct control_client *client)
 {
     struct control_job *job = &client->job;
+    struct control_walk *walk = job->walk;
     const struct control_worker *worker = &control->workers[job->worker];
-    while (job->unlisted.in.n > 0 && job->left > 0 &&
+    while (walk->unlisted.in.n > 0 && job->left > 0 &&
            client->out_n - client->out_sent < LIMIT_ADMIN_BATCH) {
-        json_t *mail = take_mail(worker, job);
-        if (job->unlisted.bad) {
+        json_t *mail = page_take_mail(worker, &walk->unlisted, &walk->last);
+        if (walk->unlisted.bad) {
             worker_lost(control, client, "its list of mails is malformed");
             return;
         }
@@ -157,42 +239,76 @@ static void list_page(struct control *control, struct control_client *client)
         job->mails++;
         job->left--;
     }
-    if (job->left == 0 && (job->unlisted.in.n > 0 || job->page_more))
+    if (job->left == 0 && (walk->unlisted.in.n > 0 || job->page_more))
         job->more = true;
-    else if (job->unlisted.in.n == 0 && !job->page_more)
+    else if (walk->unlisted.in.n == 0 && !job->page_more)
         next_worker(job);
 }
 
-static void ask_for_page(struct control *control, struct control_client *client)
+static void ask_for_step(struct control *control, struct control_client *client)
 {
     struct control_job *job = &client->job;
-    struct ipc_message m = {.kind = MSG_queue_request};
+    struct ipc_message m = job->walk->request;
     m.queue_request.after = job->after;
-    m.queue_request.count = (uint16_t)(job->left < LIMIT_ADMIN_PAGE ? job->left : LIMIT_ADMIN_PAGE);
+    uint64_t most = lists(job) ? LIMIT_ADMIN_PAGE : UINT16_MAX;
+    m.queue_request.count = (uint16_t)(job->left < most ? job->left : most);
     const char *why = control_ask(control, client, (int)job->worker, &m, &m.queue_request.id,
                                   LIMIT_ADMIN_SECONDS);
     if (why)
         worker_lost(control, client, why);
 }
 
-void queue_list_proceed(struct control *control, struct control_client *client)
+static void tell_progress(struct control *control, struct control_client *client)
+{
+    struct control_walk *walk = client->job.walk;
+    if (lists(&client->job) || control->now - walk->told < PROGRESS)
+        return;
+    if (walk->told > 0)
+        client_line(client, json_pack("{s:s, s:I, s:I}", "type", "progress", "mails",
+                                      (json_int_t)client->job.mails, "recipients",
+                                      (json_int_t)walk->recipients));
+    walk->told = control->now;
+}
+
+/* Not one of those that are meant, or gone for good. */
+static bool passed_over(const struct control *control, const struct control_job *job)
+{
+    const struct control_worker *worker = &control->workers[job->worker];
+    return worker->dropped ||
+           (job->walk->flow[0] != '\0' && strcmp(worker->flow, job->walk->flow) != 0);
+}
+
+void queue_proceed(struct control *control, struct control_client *client)
 {
     struct control_job *job = &client->job;
     while (job->awaited == CONTROL_NOBODY && job->worker < control->worker_count && job->left > 0) {
         if (client->out_n - client->out_sent >= LIMIT_ADMIN_BATCH)
             return;
-        if (control->workers[job->worker].dropped)
+        if (passed_over(control, job))
             next_worker(job);
-        else if (job->unlisted.in.n > 0)
+        else if (job->walk->unlisted.in.n > 0)
             list_page(control, client);
         else
-            ask_for_page(control, client);
+            ask_for_step(control, client);
     }
+    tell_progress(control, client);
     if (job->awaited != CONTROL_NOBODY)
         return;
     bool more = job->more || job->worker < control->worker_count;
-    client_end(client,
-               json_pack("{s:I, s:b, s:b}", "mails", (json_int_t)job->mails, "more", more,
-                         "complete", !job->incomplete),
-               NULL);
+    const struct msg_queue_request *q = &job->walk->request.queue_request;
+    json_t *end = json_pack("{s:I, s:b, s:b}", "mails", (json_int_t)job->mails, "more", more,
+                            "complete", !job->incomplete);
+    if (!lists(job)) {
+        (void)json_object_set_new(end, "recipients",
+                                  json_integer((json_int_t)job->walk->recipients));
+        (void)json_object_set_new(end, "busy", json_integer((json_int_t)job->walk->busy));
+        (void)json_object_set_new(end, "done", json_string(done_texts[q->action]));
+        (void)json_object_set_new(end, "dry_run", json_boolean(q->dry_run));
+    }
+    client_end(client, end, NULL);
+}
+
+void queue_free(struct control_walk *walk)
+{
+    free(walk);
 }

@@ -1,9 +1,9 @@
 /* "reload": the master compiles the policy anew; its report is the answer. */
 #include "workers/control/control.h"
 
-void reload_begin(struct control *control, struct control_client *client, uint64_t value)
+void reload_begin(struct control *control, struct control_client *client, json_t *object)
 {
-    (void)value;
+    (void)object;
     struct ipc_message m = {.kind = MSG_reload_request};
     const char *why = control_ask(control, client, CONTROL_MASTER, &m, &m.reload_request.id,
                                   LIMIT_ADMIN_RELOAD_SECONDS);

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 
 static const struct control_request requests[] = {
-#define REQUEST(command, key, function, proceed)                                                   \
-    {command, key, function##_begin, function##_answer, function##_lost, proceed},
+#define REQUEST(command, keys, function, proceed)                                                  \
+    {command, keys, function##_begin, function##_answer, function##_lost, proceed},
 #include "workers/control/requests.def"
 #undef REQUEST
 };
@@ -39,26 +39,76 @@ static const struct control_request *find(const char *command)
     return NULL;
 }
 
-/* Every key is known and the value of the request's own is a positive integer; else says why. */
-static bool check_keys(const struct control_request *request, json_t *object, uint64_t *value,
-                       char *why, size_t capacity)
+/* ---- keys ------------------------------------------------------------------------------- */
+
+static bool is_positive(json_t *value)
+{
+    return json_is_integer(value) && json_integer_value(value) > 0;
+}
+
+static bool is_text(json_t *value)
+{
+    return json_is_string(value) && json_string_length(value) > 0 &&
+           strlen(json_string_value(value)) == json_string_length(value);
+}
+
+static bool is_flag(json_t *value)
+{
+    return json_is_boolean(value);
+}
+
+static bool is_list(json_t *value)
+{
+    return json_is_array(value);
+}
+
+static const struct {
+    const char *key;
+    bool (*is)(json_t *value);
+    const char *kind;
+} keys[] = {
+    {"limit", is_positive, "a positive integer"},
+    {"older", is_positive, "a positive integer"},
+    {"younger", is_positive, "a positive integer"},
+    {"larger", is_positive, "a positive integer"},
+    {"smaller", is_positive, "a positive integer"},
+    {"sender", is_text, "a text"},
+    {"recipient", is_text, "a text"},
+    {"route", is_text, "a text"},
+    {"reason", is_text, "a text"},
+    {"flow", is_text, "a text"},
+    {"to", is_text, "a text"},
+    {"ids", is_list, "a list"},
+    {"dry_run", is_flag, "true or false"},
+};
+
+static bool takes(const struct control_request *request, const char *key)
+{
+    char word[64];
+    int n = snprintf(word, sizeof word, " %s ", key);
+    return n > 0 && (size_t)n < sizeof word && strstr(request->keys, word) != NULL;
+}
+
+/* Every key is one of the request's and its value of the right kind; else says why. */
+static bool check_keys(const struct control_request *request, json_t *object, char *why,
+                       size_t capacity)
 {
     const char *key;
     json_t *member;
-    *value = 0;
     json_object_foreach(object, key, member)
     {
         if (strcmp(key, "command") == 0)
             continue;
-        if (!request->key || strcmp(key, request->key) != 0) {
+        if (!takes(request, key)) {
             (void)snprintf(why, capacity, "\"%s\" takes no \"%.64s\"", request->command, key);
             return false;
         }
-        if (!json_is_integer(member) || json_integer_value(member) <= 0) {
-            (void)snprintf(why, capacity, "\"%s\" must be a positive integer", key);
+        for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+            if (strcmp(keys[i].key, key) != 0 || keys[i].is(member))
+                continue;
+            (void)snprintf(why, capacity, "\"%s\" must be %s", key, keys[i].kind);
             return false;
         }
-        *value = (uint64_t)json_integer_value(member);
     }
     return true;
 }
@@ -67,7 +117,6 @@ void request_begin(struct control *control, struct control_client *client, struc
 {
     char why[LIMIT_REASON];
     json_error_t error;
-    uint64_t value;
     json_t *object = json_loadb((const char *)line.p, line.n, JSON_REJECT_DUPLICATES, &error);
     json_t *command = json_object_get(object, "command");
     if (!object || !json_is_string(command)) {
@@ -83,7 +132,7 @@ void request_begin(struct control *control, struct control_client *client, struc
         (void)snprintf(why, sizeof why, "there is no command \"%.64s\"",
                        json_string_value(command));
         client_end(client, NULL, why);
-    } else if (!check_keys(request, object, &value, why, sizeof why)) {
+    } else if (!check_keys(request, object, why, sizeof why)) {
         client_end(client, NULL, why);
     } else {
         log_begin(LOG_INFO, "admin request");
@@ -92,7 +141,7 @@ void request_begin(struct control *control, struct control_client *client, struc
         log_number("client_pid", client->pid);
         log_end();
         client->job = (struct control_job){.request = request, .awaited = CONTROL_NOBODY};
-        request->begin(control, client, value);
+        request->begin(control, client, object);
     }
     json_decref(object);
 }

@@ -39,9 +39,9 @@ static void end(struct control *control, struct control_client *client)
     client_end(client, json_pack("{s:b}", "complete", !client->job.incomplete), NULL);
 }
 
-void status_begin(struct control *control, struct control_client *client, uint64_t value)
+void status_begin(struct control *control, struct control_client *client, json_t *object)
 {
-    (void)value;
+    (void)object;
     struct ipc_message m = {.kind = MSG_roles_request};
     const char *why =
         control_ask(control, client, CONTROL_MASTER, &m, &m.roles_request.id, LIMIT_ADMIN_SECONDS);

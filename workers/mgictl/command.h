@@ -8,11 +8,15 @@
 #ifndef MGID_COMMAND_H
 #define MGID_COMMAND_H
 
+#include "limits.h"
 #include "span.h"
 #include "status.h"
 #include <jansson.h>
 
-enum { LIMIT_ARGUMENTS = 8 };
+enum { LIMIT_ARGUMENTS = LIMIT_QUEUE_IDS + 4 };
+
+/* argument_count of a command that takes any number. */
+enum { ANY_ARGUMENTS = LIMIT_ARGUMENTS + 1 };
 
 /* What the command line says. */
 struct command_line {
@@ -20,9 +24,18 @@ struct command_line {
     bool json;
     bool help;
     bool version;
+    uint32_t given;      /* options, a bit each */
     unsigned long limit; /* 0: none given */
+    /* which queued mails; NULL, 0: whatever */
+    const char *sender, *recipient, *route, *reason, *flow;
+    unsigned long older, younger;  /* seconds */
+    unsigned long larger, smaller; /* bytes */
+    const char *to;
+    bool all;
+    bool dry_run;
+    bool yes;
     unsigned count;      /* of words */
-    const char *words[LIMIT_ARGUMENTS];
+    const char *words[LIMIT_ARGUMENTS + 1]; /* the last one NULL */
 };
 
 struct command {
@@ -42,12 +55,15 @@ extern const size_t command_count;
 struct command_option {
     const char *name;     /* "--json" */
     const char *argument; /* "PATH", or NULL */
-    const char *command;  /* the only command that takes it, or NULL for all */
+    const char *command;  /* those that take it: names or first words, with a | between; NULL: all */
     const char *help;
 };
 
 extern const struct command_option command_options[];
 extern const size_t command_option_count;
+
+/* Does the command take it? */
+bool option_fits(const struct command_option *option, const char *command);
 
 /* Reads argv; says on standard error what is wrong, and then returns false. */
 bool command_line_read(struct command_line *line, int argc, char **argv);
@@ -66,6 +82,11 @@ void help_command(const struct command *command);
     enum exit_status function(const struct command_line *, const char *const *);
 #include "workers/mgictl/commands.def"
 #undef COMMAND
+
+/* ---- queue.c ---------------------------------------------------------------------------- */
+
+/* The request with the filter that the line and the ids (up to NULL) say; the caller's. */
+json_t *queue_request(const struct command_line *line, const char *command, const char *const *ids);
 
 /* ---- remote.c --------------------------------------------------------------------------- */
 

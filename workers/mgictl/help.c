@@ -7,12 +7,11 @@ static void options_of(const char *command)
     for (size_t i = 0; i < command_option_count; i++) {
         const struct command_option *option = &command_options[i];
         char left[48];
-        bool own = option->command != NULL;
-        if (command ? own && strcmp(option->command, command) != 0 : own)
+        if (command ? !option_fits(option, command) : option->command != NULL)
             continue;
         (void)snprintf(left, sizeof left, "%s%s%s", option->name, option->argument ? " " : "",
                        option->argument ? option->argument : "");
-        printf("  %-16s %s\n", left, option->help);
+        printf("  %-22s %s\n", left, option->help);
     }
 }
 
@@ -23,7 +22,7 @@ void help_all(void)
     for (size_t i = 0; i < command_count; i++) {
         char left[48];
         (void)snprintf(left, sizeof left, "%s %s", commands[i].name, commands[i].arguments);
-        printf("  %-20s %s\n", left, commands[i].summary);
+        printf("  %-28s %s\n", left, commands[i].summary);
     }
     printf("\nOptions:\n");
     options_of(NULL);

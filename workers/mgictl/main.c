@@ -50,7 +50,8 @@ static enum exit_status run(const struct command_line *line)
             help_command(&commands[i]);
             return EXIT_OK;
         }
-        if (line->count - words != commands[i].argument_count) {
+        if (commands[i].argument_count != ANY_ARGUMENTS &&
+            line->count - words != commands[i].argument_count) {
             fprintf(stderr, "mgictl: usage: mgictl %s %s\nSee mgictl %s --help.\n",
                     commands[i].name, commands[i].arguments, commands[i].name);
             return EXIT_USAGE;

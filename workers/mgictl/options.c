@@ -15,6 +15,39 @@ static bool read_limit(struct command_line *line, const char *value)
            line->limit <= INT64_MAX;
 }
 
+/* A number and a unit, "-" before it for "at most". False: not of that form. */
+static bool read_amount(const char *value, const char *units, const unsigned long *factors,
+                        unsigned long *at_least, unsigned long *at_most)
+{
+    char *end;
+    bool most = value[0] == '-';
+    value += most;
+    errno = 0;
+    unsigned long n = strtoul(value, &end, 10);
+    if (!ascii_digit((unsigned char)value[0]) || errno != 0 || n == 0)
+        return false;
+    const char *unit = *end ? strchr(units, *end) : units + strlen(units);
+    if (!unit || (*end && end[1]))
+        return false;
+    unsigned long factor = factors[unit - units];
+    if (n > INT64_MAX / factor / 1000000)
+        return false;
+    *(most ? at_most : at_least) = n * factor;
+    return true;
+}
+
+static bool read_age(struct command_line *line, const char *value)
+{
+    static const unsigned long factors[] = {1, 60, 3600, 86400, 1};
+    return read_amount(value, "smhd", factors, &line->older, &line->younger);
+}
+
+static bool read_size(struct command_line *line, const char *value)
+{
+    static const unsigned long factors[] = {1ul << 10, 1ul << 20, 1ul << 30, 1};
+    return read_amount(value, "KMG", factors, &line->larger, &line->smaller);
+}
+
 const struct command_option command_options[] = {
 #define OPTION(name, argument, command, help, action) {name, argument, command, help},
 #include "workers/mgictl/options.def"
@@ -63,6 +96,7 @@ static bool take_option(struct command_line *line, int argc, char **argv, int *a
                 option->argument ? option->argument : "");
         return false;
     }
+    line->given |= 1u << i;
     if (act(line, i, value ? value : ""))
         return true;
     fprintf(stderr, "mgictl: \"%s\" is no value for %s (%s).\n", value ? value : "", option->name,
@@ -93,11 +127,26 @@ bool command_line_read(struct command_line *line, int argc, char **argv)
     return true;
 }
 
+bool option_fits(const struct command_option *option, const char *command)
+{
+    const char *one = option->command;
+    while (one) {
+        size_t n = strcspn(one, "|");
+        if (strncmp(one, command, n) == 0 && (command[n] == '\0' || command[n] == ' '))
+            return true;
+        one = one[n] == '|' ? one + n + 1 : NULL;
+    }
+    return option->command == NULL;
+}
+
 bool command_line_fits(const struct command_line *line, const struct command *command)
 {
-    if (line->limit == 0 || strcmp(command->name, "queue list") == 0)
-        return true;
-    fprintf(stderr, "mgictl: %s takes no --limit. See mgictl %s --help.\n", command->name,
-            command->name);
-    return false;
+    for (size_t i = 0; i < command_option_count; i++) {
+        if (!(line->given >> i & 1) || option_fits(&command_options[i], command->name))
+            continue;
+        fprintf(stderr, "mgictl: %s takes no %s. See mgictl %s --help.\n", command->name,
+                command_options[i].name, command->name);
+        return false;
+    }
+    return true;
 }

@@ -1,4 +1,4 @@
-/* status, queue list, reload: the daemon's answers for people. */
+/* status, reload: the daemon's answers for people. */
 #include "engine/counters/counters.h"
 #include "workers/mgictl/command.h"
 #include <stdio.h>
@@ -75,57 +75,6 @@ enum exit_status command_status(const struct command_line *line, const char *con
         printf("\n");
     }
     table_flush(&status.counters);
-    return result;
-}
-
-static void show_mail(void *context, json_t *object)
-{
-    struct table *table = context;
-    char age[TEXT_LENGTH], size[TEXT_LENGTH];
-    json_int_t now = (json_int_t)time(NULL);
-    json_t *recipients = json_object_get(object, "recipients");
-    const char *sender = remote_text(object, "sender");
-    text_duration(now - remote_number(object, "arrival_time"), age);
-    text_size(remote_number(object, "message_size"), size);
-    size_t i;
-    json_t *recipient;
-    json_array_foreach(recipients, i, recipient)
-    {
-        char attempts[TEXT_LENGTH], next[TEXT_LENGTH] = "now";
-        text_number(remote_number(recipient, "attempts"), attempts);
-        if (remote_number(recipient, "next_attempt") > now)
-            text_duration(remote_number(recipient, "next_attempt") - now, next);
-        table_row(table, (const char *const[]){
-                             remote_text(object, "queue_id"), age, size,
-                             remote_text(object, "flow"), sender[0] ? sender : "<>",
-                             remote_text(recipient, "address"), remote_text(recipient, "route"),
-                             attempts, next, remote_text(recipient, "delay_reason")});
-    }
-}
-
-enum exit_status command_queue_list(const struct command_line *line, const char *const *arguments)
-{
-    (void)arguments;
-    static struct table table = {.columns = 10,
-                                 .heads = {"QUEUE ID", "AGE", "SIZE", "FLOW", "SENDER", "RECIPIENT",
-                                           "ROUTE", "TRIES", "NEXT IN", "REASON"},
-                                 .right = {[2] = true, [7] = true}};
-    json_t *end;
-    json_t *request = json_pack("{s:s}", "command", "queue-list");
-    if (line->limit > 0)
-        (void)json_object_set_new(request, "limit", json_integer((json_int_t)line->limit));
-    enum exit_status result = remote_ask(line, request, EXIT_UNAVAILABLE, show_mail, &table, &end);
-    table_flush(&table);
-    if (end && !line->json) {
-        json_int_t mails = remote_number(end, "mails");
-        if (mails == 0)
-            printf("The queue is empty.\n");
-        else
-            printf("%s%" JSON_INTEGER_FORMAT " mail%s%s\n", table.begun ? "\n" : "", mails,
-                   mails == 1 ? "" : "s",
-                   json_is_true(json_object_get(end, "more")) ? "; there may be more" : "");
-    }
-    json_decref(end);
     return result;
 }
 

@@ -1,0 +1,131 @@
+/* Moving mails to the current segment. */
+#include "workers/connection/move.h"
+#include "engine/log/log.h"
+#include "workers/connection/operate.h"
+#include "workers/connection/queue_internal.h"
+
+bool move_begin(struct worker *w, struct mail *m)
+{
+    if (mail_load(w, m) != 0)
+        return false;
+    mail_hold(w, m);
+    m->moving = true;
+    m->old = m->ref;
+    memset(&m->ref, 0, sizeof m->ref);
+    commit_add(w, m);
+    return true;
+}
+
+static bool to_address(const struct mail *m)
+{
+    return memchr(m->text + m->target.offset, '@', m->target.length) != NULL;
+}
+
+void move_describe(const struct mail *m, struct spool_recipient *r)
+{
+    if (!to_address(m)) {
+        r->route = mail_span(m, m->target);
+        return;
+    }
+    if (r->original.n == 0)
+        r->original = r->address;
+    r->address = mail_span(m, m->target);
+}
+
+void move_deferrals(struct worker *w, const struct mail *m)
+{
+    for (uint32_t i = 0; i < m->recipient_count; i++) {
+        const struct recipient *r = &m->recipients[i];
+        if (!r->delivery || r->delivery->attempts == 0)
+            continue;
+        const struct spool_deferral deferral = {.attempts = r->delivery->attempts,
+                                                .notices = r->notices,
+                                                .next_attempt = r->delivery->next_attempt,
+                                                .reason = mail_span(m, r->reply)};
+        /* Without room: then it is tried earlier, should all end before it is tried again. */
+        (void)spool_append_defer(w->spool, &m->ref, (uint16_t)i, &deferral);
+    }
+}
+
+static void take_redirects(struct mail *m)
+{
+    bool address = to_address(m);
+    for (uint32_t i = 0; i < m->recipient_count; i++) {
+        struct recipient *r = &m->recipients[i];
+        if (!r->redirect)
+            continue;
+        mail_log(m, LOG_NOTICE, "redirected");
+        log_span("recipient", mail_span(m, r->address));
+        log_span("route", mail_span(m, r->route));
+        log_span("to", mail_span(m, m->target));
+        log_end();
+        if (!address) {
+            r->route = m->target;
+            continue;
+        }
+        if (r->original.length == 0)
+            r->original = r->address;
+        r->address = m->target;
+    }
+}
+
+static bool any_redirect(const struct mail *m)
+{
+    for (uint32_t i = 0; i < m->recipient_count; i++)
+        if (m->recipients[i].redirect)
+            return true;
+    return false;
+}
+
+void move_committed(struct worker *w, struct mail *m, bool ok)
+{
+    struct entry *e = m->entry;
+    bool redirects = any_redirect(m);
+    m->moving = false;
+    if (!ok)
+        m->ref = m->old;
+    else if (redirects)
+        take_redirects(m);
+    for (uint32_t i = 0; i < m->recipient_count; i++)
+        m->recipients[i].redirect = false;
+    if (!ok || !redirects) {
+        mail_let_go(w, m);
+        return;
+    }
+    /* Its recipients are sorted anew when it is read back. */
+    entry_resort(w, e);
+}
+
+/* ---- moving on -------------------------------------------------------------------------- */
+
+static void move_one(struct worker *w, struct entry *e)
+{
+    if (entry_under_way(w, e) || entry_load(w, e) != 0)
+        return;
+    struct mail *m = e->mail;
+    mail_hold(w, m);
+    (void)move_begin(w, m);
+    mail_let_go(w, m);
+}
+
+void move_on(struct worker *w)
+{
+    struct queue *q = &w->queue;
+    uint64_t segment = spool_pressed(w->spool);
+    unsigned moved = 0;
+    if (segment == 0 || w->commit.waiting || w->draining)
+        return;
+    for (unsigned n = 0; n < LIMIT_TURN_LOOKED_AT && moved < LIMIT_TURN_MOVED; n++) {
+        uint32_t number;
+        if (!order_next(&q->order, q->moved_after, &q->moved_after, &number)) {
+            q->moved_after = 0; /* from the beginning, in the next turn */
+            return;
+        }
+        struct entry *e = pool_at(&q->entries, number);
+        struct spool_ref ref = entry_ref(e);
+        if (ref.segment > segment || ref.segment == 0)
+            continue;
+        move_one(w, e);
+        moved++;
+    }
+}
