@@ -227,8 +227,11 @@ void queue_put_back(struct worker *w, struct delivery *d)
         m->recipients[i].outcome = OUTCOME_NONE;
         m->recipients[i].state = d->attempts > 0 ? RECIPIENT_DEFERRED : RECIPIENT_QUEUED;
     }
-    d->state = DELIVERY_READY;
-    ready_push_front(&d->destination->ready, d);
+    d->state = DELIVERY_WAITING;
+    if (!d->entry->held) { /* else since it was begun */
+        d->state = DELIVERY_READY;
+        ready_push_front(&d->destination->ready, d);
+    }
     delivery_arm(w, d);
     delivery_unpin(w, d);
 }
