@@ -106,6 +106,13 @@ void destination_run_next(struct worker *worker_)
     (void)worker_;
 }
 
+uint32_t policy_find_route(const struct policy *p, struct span name)
+{
+    (void)p;
+    (void)name;
+    ck_abort(); /* only while the node is emptied */
+}
+
 struct pace_limits destination_limits(const struct worker *worker_, const struct destination *d)
 {
     (void)worker_;

@@ -310,6 +310,9 @@ static void from_master(struct worker *w, struct ipc_message *m)
     case MSG_drain:
         worker_drain(w, m->drain.milliseconds);
         break;
+    case MSG_empty:
+        worker_empty(w, m->empty.route);
+        break;
     default:
         log_line(LOG_ERROR, "message ignored", "%s is not expected while serving",
                  ipc_kind_name(m->kind));

@@ -10,7 +10,7 @@ void listen_arm(struct worker *w)
 {
     for (unsigned i = 0; i < w->listener_count; i++) {
         struct listener *l = &w->listeners[i];
-        if (l->armed || l->fd < 0 || w->draining)
+        if (l->armed || l->fd < 0 || w->draining || w->emptying)
             continue;
         l->armed = true;
         ring_accept(&w->ring, worker_tag(COMPLETION_ACCEPT, i, 0), l->fd);
@@ -39,7 +39,7 @@ void listen_accepted(struct worker *w, uint32_t index, uint32_t generation,
     if (!(cqe->flags & IORING_CQE_F_MORE))
         l->armed = false;
     if (cqe->res >= 0) {
-        if (w->draining)
+        if (w->draining || w->emptying)
             (void)close(cqe->res);
         else
             arrival_begin(w, index, cqe->res);

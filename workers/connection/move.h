@@ -25,6 +25,9 @@ void move_deferrals(struct worker *w, const struct mail *m);
 /* The commit's end. */
 void move_committed(struct worker *w, struct mail *m, bool ok);
 
+/* Once a turn while the node is emptied by a route: sends mails there that go by another. Bounded. */
+void move_away(struct worker *w);
+
 /* Once a turn: moves mails on that hold back more segments than they should. Bounded. */
 void move_on(struct worker *w);
 

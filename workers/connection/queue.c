@@ -241,6 +241,7 @@ void queue_turn(struct worker *w)
     struct queue *q = &w->queue;
     park_idle(w);
     move_on(w);
+    move_away(w);
     for (unsigned n = 0; n < LIMIT_TURN_DESTINATIONS && queue_busy(q); n++)
         destination_run_next(w);
 }

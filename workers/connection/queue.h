@@ -147,6 +147,7 @@ struct queue {
     struct delivery_line unrecorded;
     struct suspended suspended;
     uint64_t moved_after; /* of move_on */
+    uint64_t away_after;  /* of move_away */
     uint64_t hash_seed;
     uint64_t chance; /* for pauses; see queue_chance */
 };

@@ -123,7 +123,7 @@ void suspend_request(struct worker *w, const struct msg_route_request *request)
     name[request->route.n] = '\0';
     if (!w->serving)
         why = "the worker does not serve yet";
-    else if (request->change && request->suspend &&
+    else if ((!request->change || request->suspend) &&
              policy_find_route(&w->generations.current->policy, request->route) == POLICY_NONE)
         why = "the policy has no such route";
     else if (request->change)

@@ -75,9 +75,23 @@ void worker_drain(struct worker *w, uint32_t milliseconds)
     client_drain(w);
 }
 
+void worker_empty(struct worker *w, struct span route)
+{
+    log_begin(LOG_INFO, "emptying");
+    log_span("to", route);
+    log_number("mails", w->queue.order.n);
+    log_end();
+    w->emptying = true;
+    w->drain_only = true;
+    memcpy(w->empty_to, route.p, route.n);
+    w->empty_to[route.n] = '\0';
+    listen_stop(w);
+}
+
 static bool drained(const struct worker *w)
 {
-    if (w->drain_only && w->serving && w->queue.entries.used == 0 && commit_idle(w))
+    if (w->drain_only && w->serving && w->queue.entries.used == 0 && commit_idle(w) &&
+        w->sessions_open == 0 && w->last_words == 0)
         return true;
     return w->draining && ((w->sessions_open == 0 && w->last_words == 0 && w->clients.used == 0 &&
                             commit_idle(w) && w->transactions.used == 0) ||
@@ -174,7 +188,7 @@ void worker_run(struct worker *w)
             complete(w, cqes[i]);
         ring_seen(&w->ring, n);
         run_timers(w);
-        if (w->draining)
+        if (w->draining || w->emptying)
             session_drain(w);
         if (w->serving) {
             queue_turn(w);

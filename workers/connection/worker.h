@@ -69,8 +69,10 @@ struct worker {
     bool serving;    /* the first policy is in use, the shard is recovered */
     bool drain_only; /* a shard that the policy no longer uses: ends when it is empty */
     bool draining;
-    bool clients_short;         /* a destination wants a connection, and all are in use */
-    bool spool_full;            /* the last commit found no room */
+    bool emptying;                 /* mgictl drain: takes nothing, ends when it is empty */
+    char empty_to[LIMIT_NAME + 1]; /* the route that all goes by; "": each its own */
+    bool clients_short;            /* a destination wants a connection, and all are in use */
+    bool spool_full;               /* the last commit found no room */
     bool spool_low;             /* below the watermark: new mail is answered 452 before it hurts */
     uint64_t spool_room;        /* bytes above that watermark, as of the last look */
     uint64_t drain_until;       /* microseconds, monotonic */
@@ -103,6 +105,9 @@ void worker_policy_changed(struct worker *w);
 
 /* No new clients; what is open may end within that time. */
 void worker_drain(struct worker *w, uint32_t milliseconds);
+
+/* Nothing new; what is queued goes out, by that route if it has a name; then the end. */
+void worker_empty(struct worker *w, struct span route);
 
 /* Serves until drained. */
 void worker_run(struct worker *w);

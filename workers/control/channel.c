@@ -128,6 +128,9 @@ static void take_master_message(struct control *control, const struct ipc_messag
             control->generation = m->reload_result.generation;
         request_answer(control, CONTROL_MASTER, m->reload_result.id, m);
         break;
+    case MSG_empty_result:
+        request_answer(control, CONTROL_MASTER, m->empty_result.id, m);
+        break;
     case MSG_roles_result:
         request_answer(control, CONTROL_MASTER, m->roles_result.id, m);
         break;

@@ -185,6 +185,7 @@ void request_unanswered(struct control *control, struct control_client *client, 
 #undef REQUEST
 void queue_proceed(struct control *, struct control_client *);
 void route_proceed(struct control *, struct control_client *);
+void drain_proceed(struct control *, struct control_client *);
 
 /* What a job of the queue's keeps; NULL is one. */
 void queue_free(struct control_walk *walk);

@@ -142,7 +142,7 @@ static void decide(struct master *m, struct process *p, bool done, uint64_t live
     p->restart_at = UINT64_MAX;
     if (m->stop != STOP_NOT || !m->up || p->role == ROLE_COMPILER)
         return;
-    if (p->drain_only && done && !p->replace)
+    if ((p->drain_only || (m->emptying && p->role == ROLE_CONNECTION)) && done && !p->replace)
         return; /* its shard is empty */
     if (p->replace) {
         p->restart_at = now_ms();
@@ -155,7 +155,7 @@ static void decide(struct master *m, struct process *p, bool done, uint64_t live
 static void ended(struct master *m, struct process *p, int status)
 {
     bool done = WIFEXITED(status) && WEXITSTATUS(status) == EXIT_OK;
-    bool asked = p->state == PROCESS_DRAINING || p->role == ROLE_COMPILER || p->drain_only;
+    bool asked = p->state == PROCESS_DRAINING || p->role == ROLE_COMPILER || p->drain_only || m->emptying;
     uint64_t lived = now_ms() - p->started;
     pid_t pid = p->pid;
     loop_receive(m, p); /* what it said last; the compiler says all and exits */

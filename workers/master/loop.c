@@ -36,6 +36,7 @@ static const struct {
     {MSG_generation_verdict, always, on_generation_verdict},
     {MSG_reload_request, always, on_reload_request},
     {MSG_roles_request, always, on_roles_request},
+    {MSG_empty_request, always, on_empty_request},
 };
 
 static void close_descriptors(const struct ipc_message *message)

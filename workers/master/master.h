@@ -133,6 +133,8 @@ struct master {
     struct reload reload;
     struct report report; /* of the reload that is under way */
     enum stop_step stop;
+    bool emptying; /* mgictl drain: ends when its workers have nothing left */
+    char empty_to[LIMIT_NAME + 1];
     enum exit_status exit_status;
     bool done;
     struct process processes[LIMIT_PROCESSES];
@@ -274,6 +276,9 @@ void on_not_compiled(struct master *m, struct process *from, const struct ipc_me
 void on_generation_verdict(struct master *m, struct process *from,
                            const struct ipc_message *message);
 void on_reload_request(struct master *m, struct process *from, const struct ipc_message *message);
+void on_empty_request(struct master *m, struct process *from, const struct ipc_message *message);
+/* To a worker, while the node is emptied: its part. */
+void empty_tell(struct master *m, struct process *p);
 void on_roles_request(struct master *m, struct process *from, const struct ipc_message *message);
 
 /* First drains; asked again, kills. */

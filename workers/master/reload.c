@@ -343,9 +343,10 @@ void on_generation_verdict(struct master *m, struct process *from,
 
 void on_reload_request(struct master *m, struct process *from, const struct ipc_message *message)
 {
-    static const char busy[] = "a reload is under way; ask again";
+    const char *busy =
+        m->emptying ? "the node is being emptied" : "a reload is under way; ask again";
     if (m->reload.step == RELOAD_IDLE && process_find(m, ROLE_COMPILER, "", 0) == NULL &&
-        m->stop == STOP_NOT) {
+        m->stop == STOP_NOT && !m->emptying) {
         m->reload.asked = true;
         m->reload.id = message->reload_request.id;
         reload_begin(m);
@@ -431,6 +432,7 @@ void on_started(struct master *m, struct process *from, const struct ipc_message
     (void)message;
     if (from->state == PROCESS_STARTING)
         from->state = PROCESS_SERVING;
+    empty_tell(m, from);
     unsigned count = 0;
     for (unsigned i = 0; i < LIMIT_PROCESSES; i++) {
         const struct process *p = &m->processes[i];

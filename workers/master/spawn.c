@@ -90,7 +90,7 @@ static bool send_shard(struct master *m, struct process *p, uint32_t uid)
             (struct ipc_message){.kind = MSG_shard,
                                  .shard = {.index = p->index,
                                            .flow_index = (uint16_t)flow,
-                                           .drain_only = p->drain_only,
+                                           .drain_only = p->drain_only || m->emptying,
                                            .flow = span_str(p->flow)}},
             shard);
     (void)close(shard);
@@ -126,7 +126,7 @@ static bool send_to_worker(struct master *m, struct process *p, uint32_t uid)
     if (!send_shard(m, p, uid))
         return false;
     send_counters(m, p, p, p->counters[0]);
-    if (!p->drain_only)
+    if (!p->drain_only && !m->emptying)
         listeners_send(m, p);
     if (control != NULL && control->channel >= 0)
         announce_counters(m, control, p);

@@ -48,9 +48,57 @@ void stop_failed(struct master *m, enum exit_status status)
     for_all(m, false, true);
 }
 
+/* ---- emptying --------------------------------------------------------------------------- */
+
+void empty_tell(struct master *m, struct process *p)
+{
+    if (m->emptying && p->role == ROLE_CONNECTION)
+        process_send(m, p,
+                     &(struct ipc_message){.kind = MSG_empty,
+                                           .fds = {-1, -1},
+                                           .empty = {.route = span_str(m->empty_to)}});
+}
+
+void on_empty_request(struct master *m, struct process *from, const struct ipc_message *message)
+{
+    struct span route = message->empty_request.route;
+    bool ok = m->up && m->stop == STOP_NOT && m->reload.step == RELOAD_IDLE;
+    process_send(
+        m, from,
+        &(struct ipc_message){.kind = MSG_empty_result,
+                              .fds = {-1, -1},
+                              .empty_result = {.id = message->empty_request.id, .ok = ok}});
+    if (!ok)
+        return;
+    log_line(LOG_NOTICE, "emptying", "%.*s", (int)route.n, route.p);
+    m->emptying = true;
+    memcpy(m->empty_to, route.p, route.n);
+    m->empty_to[route.n] = '\0';
+    listeners_commit(m, UINT32_MAX);
+    for (unsigned i = 0; i < LIMIT_PROCESSES; i++)
+        if (m->processes[i].used && m->processes[i].pid != 0)
+            empty_tell(m, &m->processes[i]);
+}
+
+/* A worker that ended with nothing left is not started again. */
+static bool emptied(const struct master *m)
+{
+    for (unsigned i = 0; i < LIMIT_PROCESSES; i++) {
+        const struct process *p = &m->processes[i];
+        if (p->used && p->role == ROLE_CONNECTION && (p->pid != 0 || p->restart_at != UINT64_MAX))
+            return false;
+    }
+    return true;
+}
+
 void stop_tick(struct master *m, uint64_t now, uint64_t *next)
 {
     (void)now;
+    if (m->emptying && m->stop == STOP_NOT && emptied(m)) {
+        log_line(LOG_NOTICE, "emptied", "nothing is left in the queue");
+        stop_begin(m);
+        *next = 0;
+    }
     if (m->stop == STOP_NOT)
         return;
     if (m->stop == STOP_WORKERS && !any_left(m, true)) {
