@@ -47,6 +47,8 @@ static struct mail *committing[MAILS]; /* by the model's number; a transaction i
 static struct delivery *active[CLIENTS];
 static struct delivery *bounces[MAILS]; /* notifications on their way */
 static unsigned bounce_count;
+static struct mail *delays[MAILS];
+static unsigned delay_count;
 static bool short_of_memory;
 static bool write_fails;
 static char path[64];
@@ -177,6 +179,31 @@ void bounce_begin(struct worker *worker_, struct delivery *d)
     }
 }
 
+/* A notice of delay holds the mail until it is stored. */
+void bounce_delayed(struct worker *worker_, struct mail *m)
+{
+    (void)worker_;
+    if (m->delay_notice || delay_count == MAILS || below(3) > 0)
+        return;
+    m->delay_notice = true;
+    mail_hold(w, m);
+    delays[delay_count++] = m;
+}
+
+static void finish_delay(void)
+{
+    if (delay_count == 0)
+        return;
+    unsigned i = (unsigned)below(delay_count);
+    struct mail *m = delays[i];
+    delays[i] = delays[--delay_count];
+    m->delay_notice = false;
+    for (uint32_t k = 0; k < m->recipient_count; k++)
+        if (m->recipients[k].delivery)
+            (void)recipient_note_deferral(w, m, k);
+    mail_let_go(w, m);
+}
+
 void bounce_committed(struct worker *worker_, struct mail *notice, bool ok)
 {
     (void)worker_;
@@ -254,6 +281,7 @@ static void end(void)
     texts_destroy(&q->texts);
     memset(active, 0, sizeof active);
     bounce_count = 0;
+    delay_count = 0;
     for (unsigned i = 0; i < mail_count; i++) {
         if (committing[i])
             model[i].id = 0;
@@ -522,6 +550,8 @@ static void check(void)
             struct entry *e = pool_at(&w->queue.entries, number);
             MUST(e->id == model[i].id && e->queued && e->held == model[i].held);
             follow_redirects(&model[i], e);
+            /* A notice of delay under way keeps it though all are done with. */
+            mails += waits == 0 && e->mail && e->mail->delay_notice;
         }
         mails += waits > 0;
         recipients += waits;
@@ -594,6 +624,7 @@ static void act(void)
         break;
     case 8:
         finish_bounce();
+        finish_delay();
         break;
     case 9:
         pass_time(below(4) == 0 ? 700 : 20);
@@ -645,6 +676,8 @@ START_TEST(random_acts_agree_with_the_model)
         flush();
         while (bounce_count > 0)
             finish_bounce();
+        while (delay_count > 0)
+            finish_delay();
         check();
     }
     flush();

@@ -32,18 +32,13 @@ void move_describe(const struct mail *m, struct spool_recipient *r)
     r->address = mail_span(m, m->target);
 }
 
-void move_deferrals(struct worker *w, const struct mail *m)
+void move_deferrals(struct worker *w, struct mail *m)
 {
     for (uint32_t i = 0; i < m->recipient_count; i++) {
         const struct recipient *r = &m->recipients[i];
-        if (!r->delivery || r->delivery->attempts == 0)
-            continue;
-        const struct spool_deferral deferral = {.attempts = r->delivery->attempts,
-                                                .notices = r->notices,
-                                                .next_attempt = r->delivery->next_attempt,
-                                                .reason = mail_span(m, r->reply)};
         /* Without room: then it is tried earlier, should all end before it is tried again. */
-        (void)spool_append_defer(w->spool, &m->ref, (uint16_t)i, &deferral);
+        if (r->delivery && (r->delivery->attempts > 0 || r->notices > 0))
+            (void)recipient_note_deferral(w, m, i);
     }
 }
 

@@ -20,7 +20,7 @@ bool move_begin(struct worker *w, struct mail *m);
 void move_describe(const struct mail *m, struct spool_recipient *r);
 
 /* The new record is in the batch: what was said of its recipients follows it. */
-void move_deferrals(struct worker *w, const struct mail *m);
+void move_deferrals(struct worker *w, struct mail *m);
 
 /* The commit's end. */
 void move_committed(struct worker *w, struct mail *m, bool ok);

@@ -26,7 +26,7 @@ bool delivery_under_way(const struct delivery *d)
 
 bool entry_under_way(const struct worker *w, const struct entry *e)
 {
-    if (e->mail && e->mail->moving)
+    if (e->mail && (e->mail->moving || e->mail->delay_notice))
         return true;
     const struct delivery *d = e->deliveries;
     while (d && !delivery_under_way(d))
