@@ -85,23 +85,15 @@ struct destination *destination_for(struct worker *worker_, struct span route, s
     return &destinations[route.p[1] - '0'];
 }
 
-void destination_rest(struct worker *worker_, struct destination *d)
-{
-    (void)worker_;
-    (void)d;
-}
-
-void destination_wake(struct worker *worker_, struct destination *d)
-{
-    (void)worker_;
-    (void)d;
-}
-
-void destination_retry(struct worker *worker_, struct destination *d)
-{
-    (void)worker_;
-    (void)d;
-}
+#define NOTHING(function)                                                                          \
+    void function(struct worker *worker_, struct destination *d)                                   \
+    {                                                                                              \
+        (void)worker_;                                                                             \
+        (void)d;                                                                                   \
+    }
+NOTHING(destination_rest)
+NOTHING(destination_wake)
+NOTHING(destination_retry)
 
 void destination_run_next(struct worker *worker_)
 {
