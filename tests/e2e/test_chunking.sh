@@ -50,15 +50,19 @@ for name, content in mails.items():
 
 # One chunk at a time, each answered before the next is sent: the end of a chunk may be just where
 # the session waits for its file, and nothing more comes to wake it up.
-s = Session(port)
-s.command("EHLO client.example")
-for lines in range(3500, 9500, 150):
-    content = head + (b"w" * 77 + b"\r\n") * lines
-    s.send(b"MAIL FROM:<a@example.ch>\r\nRCPT TO:<away@example.org>\r\n")
-    assert [s.reply()[0], s.reply()[0]] == [250, 250]
-    s.send(f"BDAT {len(content)}\r\n".encode() + content)
-    assert s.reply()[0] == 250
-    assert s.command("BDAT 0 LAST") == 250
+for secured in (False, True):
+    s = Session(port)
+    s.command("EHLO client.example")
+    if secured:
+        assert s.starttls() == 220
+        s.command("EHLO client.example")
+    for lines in range(3500, 9500, 150):
+        content = head + (b"w" * 77 + b"\r\n") * lines
+        s.send(b"MAIL FROM:<a@example.ch>\r\nRCPT TO:<away@example.org>\r\n")
+        assert [s.reply()[0], s.reply()[0]] == [250, 250]
+        s.send(f"BDAT {len(content)}\r\n".encode() + content)
+        assert s.reply()[0] == 250
+        assert s.command("BDAT 0 LAST") == 250
 SEND
 
 all_arrived()
