@@ -1,7 +1,8 @@
 /*
  * The receiving machine: any split of what a client says gives the same replies, events and
  * content; a message that is taken has no bare CR or LF unless it is BINARYMIME, and the size that
- * is told.
+ * is told. Where a message ends is compared with the plainest reading there is: the first CRLF .
+ * CRLF behind DATA, so many octets behind BDAT.
  *
  * STARTTLS is not offered here: it looks at what comes in one piece, on purpose.
  */
@@ -22,6 +23,7 @@ struct run {
     unsigned char memory[2 * LIMIT_SMTP_OUT];
     struct fuzz_log log;     /* replies, events, content */
     struct fuzz_log content; /* of the message under way */
+    const uint8_t *data;     /* behind DATA, in one piece; NULL: it comes in several, or by BDAT */
     bool over;
 };
 
@@ -43,6 +45,31 @@ static void check_content(const struct run *r)
         FUZZ_CHECK(c->p[i] != '\r' || (i + 1 < c->n && c->p[i + 1] == '\n'));
         FUZZ_CHECK(c->p[i] != 0 || (r->server.defects & SMTP_DEFECT_NUL));
     }
+}
+
+/* A message of DATA ended at `end`: no sooner is there an end, and what is between is the content
+ * with its dots. */
+static void check_data(const struct run *r, const uint8_t *end)
+{
+    static const char terminator[] = "\r\n.\r\n";
+    const uint8_t *p = r->data - 2; /* the CRLF behind DATA counts: a message may have no line */
+    const uint8_t *found = memmem(p, (size_t)(end - p), terminator, 5);
+    FUZZ_CHECK(found != NULL && found + 5 == end);
+    if (r->server.defects & SMTP_DEFECT_TOO_BIG)
+        return;
+    size_t n = 0;
+    for (p = r->data; p < found + 2; p++)
+        if (p[0] != '.' || p[-1] != '\n' || p[-2] != '\r')
+            FUZZ_CHECK(n < r->content.n && r->content.p[n++] == *p);
+    FUZZ_CHECK(n == r->content.n);
+}
+
+/* A chunk ended at `end`: it is the end of the content so far. */
+static void check_chunk(const struct run *r, const uint8_t *end)
+{
+    size_t n = (size_t)r->server.chunk;
+    FUZZ_CHECK(n == 0 || (r->server.defects & SMTP_DEFECT_TOO_BIG) ||
+               (n <= r->content.n && memcmp(r->content.p + r->content.n - n, end - n, n) == 0));
 }
 
 /* The caller's part, by what the machine itself has found. */
@@ -77,7 +104,7 @@ static void answer_path(struct run *r)
 }
 
 /* False: more input is needed. */
-static bool handle(struct run *r, enum smtp_event event)
+static bool handle(struct run *r, enum smtp_event event, const struct span *in, bool whole)
 {
     struct smtp_server *s = &r->server;
     drain(r);
@@ -94,7 +121,11 @@ static bool handle(struct run *r, enum smtp_event event)
         answer_path(r);
         break;
     case SMTP_EV_DATA:
+        r->data = whole ? in->p : NULL;
         smtp_server_accept(s, &r->out);
+        break;
+    case SMTP_EV_BDAT:
+        r->data = NULL;
         break;
     case SMTP_EV_BODY:
         FUZZ_CHECK(s->body.n > 0);
@@ -102,6 +133,10 @@ static bool handle(struct run *r, enum smtp_event event)
         break;
     case SMTP_EV_CHUNK:
     case SMTP_EV_END_OF_DATA:
+        if (whole && r->data)
+            check_data(r, in->p);
+        else if (whole)
+            check_chunk(r, in->p);
         answer_content(r, event == SMTP_EV_END_OF_DATA);
         break;
     case SMTP_EV_EHLO:
@@ -133,8 +168,10 @@ static void play(struct run *r, struct span in, uint32_t seed)
         size_t n = seed ? fuzz_cut(&seed, in.n) : in.n;
         unsigned char *copy = fuzz_copy(span_head(in, n));
         struct span part = span_of(copy, n);
-        while (handle(r, smtp_server_next(&r->server, &part, &r->out)))
-            ;
+        enum smtp_event event;
+        do
+            event = smtp_server_next(&r->server, &part, &r->out);
+        while (handle(r, event, &part, seed == 0));
         (void)smtp_server_detach(&r->server);
         free(copy);
         in = span_from(in, n);
