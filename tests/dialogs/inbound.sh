@@ -12,6 +12,7 @@ CLEAR_PORT=$(free_port)
 CERTIFIED_PORT=$(free_port)
 STRANGERS_PORT=$(free_port)
 SLOW_PORT=$(free_port)
+BALANCED_PORT=$(free_port)
 
 start_sink sink 127.0.0.1 --no-starttls
 
@@ -27,7 +28,8 @@ write_policy <<JSON
   "limits": { "message_size": "100K", "recipients": 100 },
   "routes": { "sink": { "hosts": ["127.0.0.1:$SINK_PORT"] } },
   "flows": {
-    "open": { "listen": ["127.0.0.1:$OUT_PORT", { "address": "127.0.0.1:$SLOW_PORT", "greeting_delay": "1s" }],
+    "open": { "listen": ["127.0.0.1:$OUT_PORT", { "address": "127.0.0.1:$SLOW_PORT", "greeting_delay": "1s" },
+              { "address": "127.0.0.1:$BALANCED_PORT", "greeting_delay": "1s", "proxy_from": "127.0.0.0/8" }],
               "identity": "server", "accept_from": ["exchange"], $rules },
     "inbound": { "listen": ["127.0.0.1:$IN_PORT"], "identity": "server", "domains": ["example.ch"], $rules },
     "clear": { "listen": ["127.0.0.1:$CLEAR_PORT"], "accept_from": ["exchange"], $rules },
@@ -37,5 +39,5 @@ write_policy <<JSON
   }
 JSON
 must "mgid starts" start_mgid "$POLICY" "$OUT_PORT" "$IN_PORT" "$CLEAR_PORT" "$CERTIFIED_PORT" "$STRANGERS_PORT"
-python3 "$here/inbound.py" "open=$OUT_PORT,inbound=$IN_PORT,clear=$CLEAR_PORT,certified=$CERTIFIED_PORT,strangers=$STRANGERS_PORT,slow=$SLOW_PORT" \
+python3 "$here/inbound.py" "open=$OUT_PORT,inbound=$IN_PORT,clear=$CLEAR_PORT,certified=$CERTIFIED_PORT,strangers=$STRANGERS_PORT,slow=$SLOW_PORT,balanced=$BALANCED_PORT" \
     "$CERTS" "$@"
