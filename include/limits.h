@@ -28,6 +28,7 @@
 #define LIMIT_SIGNATURE 1024     /* RSA-8192 */
 #define LIMIT_LOOKUP 16384       /* the answer to a name */
 #define LIMIT_QUEUE_PAGE 61440
+#define LIMIT_CONTENT 49152  /* a piece of a mail's content */
 #define LIMIT_QUEUE_IDS 200 /* named in one request */
 
 /* ---- processes -------------------------------------------------------------------------- */
@@ -192,7 +193,7 @@
 /* ---- the operator ----------------------------------------------------------------------- */
 #define LIMIT_ADMIN_CLIENTS 16
 #define LIMIT_ADMIN_WORKERS (LIMIT_FLOWS * LIMIT_WORKERS_PER_FLOW)
-#define LIMIT_ADMIN_REQUEST 4096       /* a line of a request */
+#define LIMIT_ADMIN_REQUEST 524288     /* a line of a request: the envelope of an import */
 #define LIMIT_ADMIN_LINE 1048576       /* a line of an answer */
 #define LIMIT_ADMIN_BATCH 65536        /* an answer is continued when less than that waits */
 #define LIMIT_ADMIN_OUT (4 * LIMIT_ADMIN_LINE) /* of an answer that waits for its client */

@@ -289,8 +289,8 @@ static void put_mail(struct msg_writer *w, uint64_t id, unsigned recipients)
         msg_put_u64(w, 1700009999);
         msg_put_u8(w, 0);
         msg_put_u8(w, 0);
-        msg_put_span(w, SPAN_EMPTY);
-        msg_put_span(w, SPAN_EMPTY);
+        for (unsigned k = 0; k < 3; k++)
+            msg_put_span(w, SPAN_EMPTY);
         msg_put_span(w, i == 0 ? SPAN_LIT("450 later") : SPAN_EMPTY);
     }
 }

@@ -5,6 +5,7 @@
  */
 #include "workers/connection/admin.h"
 #include "engine/log/log.h"
+#include "engine/mime/edit.h"
 #include "status.h"
 #include "workers/connection/filter.h"
 #include "workers/connection/operate.h"
@@ -106,12 +107,13 @@ static void put_recipient(struct worker *w, struct msg_writer *p, const struct v
     msg_put_u8(p, r->priority);
     msg_put_span(p, r->original);
     msg_put_span(p, r->orcpt);
+    msg_put_span(p, r->variant > 0 ? edits_variant(v->stored.edits, r->variant) : SPAN_EMPTY);
     msg_put_span(p, reason_of(w, v, i, d));
 }
 
 /* False: it does not fit what is left of the page. Of a mail whose recipients do not fit an empty
  * page as many are shown as do. */
-static bool put_mail(struct worker *w, struct walk *walk, const struct view *v)
+static bool put_mail(struct worker *w, struct walk *walk, const struct view *v, uint32_t recipients)
 {
     struct msg_writer *p = &walk->page;
     struct msg_writer begin = *p;
@@ -125,7 +127,7 @@ static bool put_mail(struct worker *w, struct walk *walk, const struct view *v)
     msg_put_span(p, v->stored.client);
     msg_put_span(p, v->stored.helo);
     msg_put_span(p, v->stored.tls);
-    msg_put_u16(p, (uint16_t)v->stored.recipient_count);
+    msg_put_u16(p, (uint16_t)recipients);
     size_t place = p->n;
     msg_put_u16(p, 0);
     for (uint32_t i = 0; i < v->stored.recipient_count && !p->overflow; i++) {
@@ -213,7 +215,7 @@ static bool look_at(struct worker *w, struct walk *walk, struct entry *e)
     uint32_t n = match(w, walk, &v, &all);
     bool fits = true;
     if (n > 0 && walk->request->action == QUEUE_LIST)
-        fits = put_mail(w, walk, &v);
+        fits = put_mail(w, walk, &v, n);
     sorting_end(w, e);
     if (!fits)
         return false;

@@ -196,6 +196,18 @@ static void dispatch(struct worker *w, const struct ipc_message *m)
     case MSG_queue_request:
         admin_queue(w, &m->queue_request);
         break;
+    case MSG_content_request:
+        export_content(w, &m->content_request);
+        break;
+    case MSG_import_begin:
+        import_begin(w, &m->import_begin);
+        break;
+    case MSG_import_data:
+        import_data(w, &m->import_data);
+        break;
+    case MSG_import_end:
+        import_end(w, &m->import_end);
+        break;
     case MSG_route_request:
         suspend_request(w, &m->route_request);
         break;

@@ -93,6 +93,7 @@ struct mail {
     struct mail_budget *budget;
     struct mail *idle_next, *idle_previous; /* while it is in the queue's list `idle` */
     bool idle;
+    bool imported; /* by the operator, and not yet in the queue */
     uint64_t id;
     int64_t arrival; /* microseconds since 1970 */
     int64_t expires; /* seconds since 1970 */

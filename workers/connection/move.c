@@ -103,12 +103,20 @@ static void move_one(struct worker *w, struct entry *e)
     mail_let_go(w, m);
 }
 
+/* Only where less than half of what the segments hold is mails that are still queued: a million
+ * mails that all wait gain nothing by being written again. */
+static bool worth_it(const struct worker *w)
+{
+    uint64_t used = (uint64_t)w->spool_segments * LIMIT_SEGMENT;
+    return used / 2 > w->queue.stored + (uint64_t)LIMIT_SPOOL_HELD * LIMIT_SEGMENT / 2;
+}
+
 void move_on(struct worker *w)
 {
     struct queue *q = &w->queue;
     uint64_t segment = spool_pressed(w->spool);
     unsigned moved = 0;
-    if (segment == 0 || w->commit.waiting || w->draining)
+    if (segment == 0 || w->commit.waiting || w->draining || !worth_it(w))
         return;
     for (unsigned n = 0; n < LIMIT_TURN_LOOKED_AT && moved < LIMIT_TURN_MOVED; n++) {
         uint32_t number;

@@ -22,7 +22,9 @@ static struct spool_ref parked_ref(const struct entry *e)
 
 struct spool_ref entry_ref(const struct entry *e)
 {
-    return e->mail ? e->mail->ref : parked_ref(e);
+    if (!e->mail)
+        return parked_ref(e);
+    return e->mail->moving ? e->mail->old : e->mail->ref;
 }
 
 void entry_keep_ref(struct entry *e, const struct spool_ref *ref)
@@ -166,6 +168,8 @@ static bool park(struct worker *w, struct mail *m)
     join_bouncing(w, m);
     for (uint32_t i = 0; i < m->recipient_count; i++)
         words[i] = word_of(w, m, &m->recipients[i]);
+    w->queue.stored += m->ref.length;
+    w->queue.stored -= e->length; /* they differ when it was moved */
     entry_keep_ref(e, &m->ref);
     e->body_missing = m->body_missing;
     for (struct delivery *d = e->deliveries; d; d = delivery_sibling(w, d))
@@ -184,6 +188,7 @@ void entry_end(struct worker *w, struct entry *e)
         mail_detach(w, e->mail);
     }
     free_words(w, e);
+    w->queue.stored -= e->length;
     BUG_ON(!order_remove(&w->queue.order, e->id));
     counter_sub(w->counters, COUNTER_queue_mails, 1);
     pool_put(&w->queue.entries, e);

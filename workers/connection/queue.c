@@ -3,6 +3,7 @@
 #include "engine/log/log.h"
 #include "engine/pool/reserve.h"
 #include "status.h"
+#include "workers/connection/import.h"
 #include "workers/connection/move.h"
 #include "workers/connection/queue_internal.h"
 #include <errno.h>
@@ -54,6 +55,7 @@ static void enter(struct worker *w, struct entry *e, uint64_t id)
 {
     e->id = id;
     e->queued = true;
+    w->queue.stored += e->length;
     BUG_ON(!order_add(&w->queue.order, id, pool_index(&w->queue.entries, e)));
     counter_add(w->counters, COUNTER_queue_mails, 1);
 }
@@ -85,16 +87,20 @@ static void assign(struct worker *w, struct mail *m)
 void queue_take(struct worker *w, struct mail *m)
 {
     struct entry *e = m->entry;
-    enter(w, e, m->id);
     entry_keep_ref(e, &m->ref);
+    enter(w, e, m->id);
     mail_hold(w, m);
     assign(w, m);
     for (struct delivery *d = e->deliveries; d; d = delivery_sibling(w, d))
-        if (d->state == DELIVERY_WAITING)
+        if (d->state == DELIVERY_WAITING && e->held)
+            delivery_arm(w, d);
+        else if (d->state == DELIVERY_WAITING)
             delivery_ready(w, d);
     struct delivery *failed = entry_bouncing(w, e);
     if (failed)
         delivery_bounce(w, failed);
+    if (m->imported)
+        import_queued(w, m);
     mail_let_go(w, m);
 }
 

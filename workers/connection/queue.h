@@ -146,6 +146,7 @@ struct queue {
     struct destination_line lines[DESTINATION_LISTS];
     struct delivery_line unrecorded;
     struct suspended suspended;
+    uint64_t stored;      /* bytes of all records of mails; a redirect does not change it */
     uint64_t moved_after; /* of move_on */
     uint64_t away_after;  /* of move_away */
     uint64_t hash_seed;

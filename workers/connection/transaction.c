@@ -5,6 +5,7 @@
 #include "engine/smtp/envelope.h"
 #include "status.h"
 #include "workers/connection/rules.h"
+#include "workers/connection/import.h"
 #include "workers/connection/session.h"
 #include "workers/connection/worker.h"
 #include <stdio.h>
@@ -400,6 +401,8 @@ void transaction_committed(struct worker *w, struct transaction *t, bool ok)
     }
     if (s)
         session_committed(w, s, ok, id);
+    if (t->imported)
+        import_committed(w, t, ok, id);
     if (ok)
         queue_take(w, m);
     transaction_abort(w, t);

@@ -31,6 +31,7 @@ struct transaction {
     bool no_space;   /* the spool's file could not be written */
     bool header_nul; /* in the header section: not even BINARYMIME allows that */
     bool scanning;
+    bool imported; /* by the operator: has no session (import.h) */
     struct large large;
 };
 

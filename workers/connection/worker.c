@@ -42,6 +42,7 @@ static void look_at_disk(struct worker *w)
         log_end();
     }
     w->spool_low = low;
+    w->spool_segments = usage.segments;
     w->spool_room = low ? 0 : usage.free_bytes - LIMIT_SPOOL_FREE;
 }
 

@@ -13,6 +13,7 @@
 #include "engine/spool/spool.h"
 #include "workers/connection/commit.h"
 #include "workers/connection/generation.h"
+#include "workers/connection/import.h"
 #include "workers/connection/links.h"
 #include "workers/connection/queue.h"
 #include "workers/connection/resume.h"
@@ -57,6 +58,7 @@ struct worker {
     struct links links;
     struct commit commit;
     struct queue queue;
+    struct import import;
     struct spool *spool;
 
     struct listener listeners[LIMIT_LISTENERS];
@@ -69,6 +71,7 @@ struct worker {
     bool serving;    /* the first policy is in use, the shard is recovered */
     bool drain_only; /* a shard that the policy no longer uses: ends when it is empty */
     bool draining;
+    unsigned spool_segments; /* as of the last housekeeping */
     bool emptying;                 /* mgictl drain: takes nothing, ends when it is empty */
     char empty_to[LIMIT_NAME + 1]; /* the route that all goes by; "": each its own */
     bool clients_short;            /* a destination wants a connection, and all are in use */

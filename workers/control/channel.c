@@ -169,6 +169,14 @@ void control_worker_readable(struct control *control, unsigned worker)
             request_answer(control, (int)worker, m.queue_result.id, &m);
             continue;
         }
+        if (status == IPC_OK && m.kind == MSG_content_result) {
+            request_answer(control, (int)worker, m.content_result.id, &m);
+            continue;
+        }
+        if (status == IPC_OK && m.kind == MSG_import_result) {
+            request_answer(control, (int)worker, m.import_result.id, &m);
+            continue;
+        }
         if (status == IPC_OK && m.kind == MSG_route_result) {
             request_answer(control, (int)worker, m.route_result.id, &m);
             continue;

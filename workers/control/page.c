@@ -39,6 +39,7 @@ static json_t *take_recipient(struct msg_reader *r, unsigned *state)
     unsigned priority = msg_get_u8(r);
     struct span original = msg_get_span(r, LIMIT_QUEUE_PAGE);
     struct span orcpt = msg_get_span(r, LIMIT_QUEUE_PAGE);
+    struct span edits = msg_get_span(r, LIMIT_QUEUE_PAGE);
     struct span reason = msg_get_span(r, LIMIT_QUEUE_PAGE);
     if (r->bad)
         return NULL;
@@ -51,6 +52,7 @@ static json_t *take_recipient(struct msg_reader *r, unsigned *state)
     set_number(recipient, "notify", notify);
     set_text(recipient, "original", original);
     set_text(recipient, "orcpt", orcpt);
+    set_text(recipient, "edits", edits);
     set_text(recipient, "delay_reason", reason);
     return recipient;
 }

@@ -5,6 +5,7 @@
  */
 #include "workers/control/control.h"
 #include "engine/spool/queue_id.h"
+#include "base64.h"
 #include "queue_action.h"
 #include <stdlib.h>
 
@@ -21,6 +22,9 @@ struct control_walk {
     uint64_t recipients, busy;
     uint64_t told; /* when progress was */
     unsigned idle; /* steps that came to nothing, one after the other */
+    bool content;  /* of each mail listed, too: */
+    bool piece;    /* … the next piece of it is to be asked for */
+    uint64_t offset;
     struct msg_reader unlisted;
     unsigned char page[LIMIT_QUEUE_PAGE];
 };
@@ -128,8 +132,10 @@ void queue_begin(struct control *control, struct control_client *client, json_t 
         client_end(client, NULL, "no memory");
         return;
     }
-    const char *why =
-        take_request(job->walk, action_of(job->request->command), object, control_wall());
+    /* An export is a list, with content. */
+    job->walk->content = strcmp(job->request->command, "queue-export") == 0;
+    unsigned action = job->walk->content ? QUEUE_LIST : action_of(job->request->command);
+    const char *why = take_request(job->walk, action, object, control_wall());
     if (why) {
         client_end(client, NULL, why);
         return;
@@ -159,6 +165,7 @@ static void next_worker(struct control_job *job)
     job->worker++;
     job->after = 0;
     job->page_more = false;
+    job->walk->piece = false;
     job->walk->last = 0;
     job->walk->unlisted = (struct msg_reader){.in = SPAN_EMPTY};
 }
@@ -184,12 +191,45 @@ static bool lists(const struct control_job *job)
     return job->walk->request.queue_request.action == QUEUE_LIST;
 }
 
+/* A line for each piece; the last one has "last", or "error". */
+static void take_content(struct control_client *client, const struct msg_content_result *r)
+{
+    struct control_walk *walk = client->job.walk;
+    static char text[BASE64_LENGTH(LIMIT_CONTENT)];
+    char id[QUEUE_ID_TEXT + 1];
+    queue_id_format(walk->last, id);
+    size_t n = base64_encode(r->bytes, text);
+    json_t *line = json_pack("{s:s, s:s, s:s%, s:b}", "type", "content", "queue_id", id, "data",
+                             text, n, "last", r->bytes.n == 0);
+    if (r->refused.n > 0)
+        (void)json_object_set_new(line, "error", json_of_span(r->refused));
+    client_line(client, line);
+    walk->offset += r->bytes.n;
+    walk->piece = r->bytes.n > 0 && r->refused.n == 0;
+}
+
+static void ask_for_content(struct control *control, struct control_client *client)
+{
+    struct control_job *job = &client->job;
+    struct ipc_message m = {.kind = MSG_content_request};
+    m.content_request.mail = job->walk->last;
+    m.content_request.offset = job->walk->offset;
+    const char *why = control_ask(control, client, (int)job->worker, &m, &m.content_request.id,
+                                  LIMIT_ADMIN_SECONDS);
+    if (why)
+        worker_lost(control, client, why);
+}
+
 void queue_answer(struct control *control, struct control_client *client,
                   const struct ipc_message *m)
 {
     struct control_job *job = &client->job;
     struct control_walk *walk = job->walk;
     const struct msg_queue_result *r = &m->queue_result;
+    if (m->kind == MSG_content_result) {
+        take_content(client, &m->content_result);
+        return;
+    }
     if (m->kind == MSG_roles_result) {
         sort_out(control, m->roles_result.roles);
         return;
@@ -238,6 +278,10 @@ static void list_page(struct control *control, struct control_client *client)
         client_line(client, mail);
         job->mails++;
         job->left--;
+        walk->offset = 0;
+        walk->piece = walk->content;
+        if (walk->content)
+            return;
     }
     if (job->left == 0 && (walk->unlisted.in.n > 0 || job->page_more))
         job->more = true;
@@ -281,10 +325,13 @@ static bool passed_over(const struct control *control, const struct control_job 
 void queue_proceed(struct control *control, struct control_client *client)
 {
     struct control_job *job = &client->job;
-    while (job->awaited == CONTROL_NOBODY && job->worker < control->worker_count && job->left > 0) {
+    while (job->awaited == CONTROL_NOBODY && job->worker < control->worker_count &&
+           (job->left > 0 || job->walk->piece)) {
         if (client->out_n - client->out_sent >= LIMIT_ADMIN_BATCH)
             return;
-        if (passed_over(control, job))
+        if (job->walk->piece)
+            ask_for_content(control, client);
+        else if (passed_over(control, job))
             next_worker(job);
         else if (job->walk->unlisted.in.n > 0)
             list_page(control, client);

@@ -57,6 +57,11 @@ static bool is_flag(json_t *value)
     return json_is_boolean(value);
 }
 
+static bool is_object(json_t *value)
+{
+    return json_is_object(value);
+}
+
 static bool is_list(json_t *value)
 {
     return json_is_array(value);
@@ -79,6 +84,10 @@ static const struct {
     {"flow", is_text, "a text"},
     {"to", is_text, "a text"},
     {"ids", is_list, "a list"},
+    {"mail", is_object, "an object"},
+    {"worker", is_positive, "a positive integer"},
+    {"number", is_positive, "a positive integer"},
+    {"data", is_text, "a text"},
     {"dry_run", is_flag, "true or false"},
 };
 
@@ -135,7 +144,7 @@ void request_begin(struct control *control, struct control_client *client, struc
     } else if (!check_keys(request, object, why, sizeof why)) {
         client_end(client, NULL, why);
     } else {
-        log_begin(LOG_INFO, "admin request");
+        log_begin(request->begin == import_data_begin ? LOG_DEBUG : LOG_INFO, "admin request");
         log_text("command", request->command);
         log_number("uid", client->uid);
         log_number("client_pid", client->pid);
