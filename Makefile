@@ -216,7 +216,7 @@ install: all
 	           $(DESTDIR)$(PREFIX)/share/mgid/examples
 	$(foreach p,$(PROGRAMS),install -m 755 $(BUILD)/$(call path,$(p)) $(DESTDIR)$(PREFIX)/$(call path,$(p)) &&) :
 	install -m 644 policy/schema.json $(DESTDIR)$(PREFIX)/share/mgid/
-	install -m 644 policy/examples/*.json $(DESTDIR)$(PREFIX)/share/mgid/examples/
+	install -m 644 policy/examples/*.json policy/examples/*.expect $(DESTDIR)$(PREFIX)/share/mgid/examples/
 
 clean:
 	rm -rf $(BUILD)

@@ -151,7 +151,7 @@ START_TEST(wrong_command_lines_are_usage_errors)
         const char *remedy;
     } cases[] = {
         {{NULL}, "mgictl --help"},
-        {{"frob"}, "policy check, status"},
+        {{"frob"}, "policy check, policy explain"},
         {{"policy"}, "policy check"},
         {{"policy", "chec", "x"}, "policy check"},
         {{"policy", "check"}, "policy check FILE"},

@@ -47,8 +47,7 @@ static bool rewrite(struct transaction *t, struct recipient *r, struct policy_de
     struct span rewritten = policy_rewrite(&t->generation->policy, d->rule, address, out);
     if (rewritten.n == 0) {
         d->outcome = POLICY_REJECT;
-        d->reply =
-            SPAN_LIT("553 5.1.3 A rule changes the address, and none would come of this one");
+        d->reply = policy_rewrite_refusal();
         return true;
     }
     if (span_eq(rewritten, address))

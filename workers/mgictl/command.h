@@ -13,7 +13,7 @@
 #include "status.h"
 #include <jansson.h>
 
-enum { LIMIT_ARGUMENTS = LIMIT_QUEUE_IDS + 4 };
+enum { LIMIT_ARGUMENTS = LIMIT_QUEUE_IDS + 4, LIMIT_RCPTS = 64 };
 
 /* argument_count of a command that takes any number. */
 enum { ANY_ARGUMENTS = LIMIT_ARGUMENTS + 1 };
@@ -31,6 +31,9 @@ struct command_line {
     unsigned long older, younger;  /* seconds */
     unsigned long larger, smaller; /* bytes */
     const char *to;
+    const char *policy, *from, *peer, *client; /* of policy explain; NULL where not given */
+    unsigned rcpt_count;
+    const char *rcpts[LIMIT_RCPTS];
     bool all;
     bool dry_run;
     bool yes;

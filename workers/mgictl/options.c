@@ -15,6 +15,14 @@ static bool read_limit(struct command_line *line, const char *value)
            line->limit <= INT64_MAX;
 }
 
+static bool add_rcpt(struct command_line *line, const char *value)
+{
+    if (line->rcpt_count == LIMIT_RCPTS || value[0] == '\0')
+        return false;
+    line->rcpts[line->rcpt_count++] = value;
+    return true;
+}
+
 /* A number and a unit, "-" before it for "at most". False: not of that form. */
 static bool read_amount(const char *value, const char *units, const unsigned long *factors,
                         unsigned long *at_least, unsigned long *at_most)
