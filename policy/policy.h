@@ -310,7 +310,7 @@ struct policy_facts {
     unsigned tls_version; /* 12 or 13 for TLS 1.2 or 1.3; 0: in clear */
     bool tls_verified;    /* the client's certificate was, against any trust store of a peer */
     bool have_headers;    /* the mail is there, and what follows is valid */
-    uint64_t size;        /* of the mail with the trace fields on top of it, bytes */
+    uint64_t size;        /* of the mail as it came, bytes */
     /* Decoded and unfolded, UTF-8; empty when the mail has none. Of several Subject fields all,
      * with "\n" between: a condition holds when it holds for one of them. */
     struct span subject;

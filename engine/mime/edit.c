@@ -54,10 +54,16 @@ bool edit_next(struct span *rest, struct edit *out)
     return true;
 }
 
+static bool prefix_valid(struct span s)
+{
+    return s.n > 0 && s.n <= LIMIT_SUBJECT_PREFIX && s.p[0] != ' ';
+}
+
 bool edits_valid(struct span edits)
 {
     struct edit e;
     unsigned count = 0;
+    unsigned subjects = 0;
     if (edits.n > LIMIT_EDIT_TEXT)
         return false;
     for (size_t i = 0; i < edits.n; i++)
@@ -65,9 +71,10 @@ bool edits_valid(struct span edits)
             return false;
     while (edit_next(&edits, &e)) {
         bool prefix = e.kind == EDIT_PREFIX_SUBJECT;
-        if (++count > LIMIT_EDITS || e.value.n > LIMIT_EDIT_VALUE ||
-            (prefix && (e.value.n == 0 || e.value.n > LIMIT_SUBJECT_PREFIX)) ||
-            (!prefix && !edit_name_allowed(e.name)))
+        bool subject = prefix || span_ieq(e.name, SPAN_LIT("Subject"));
+        subjects += subject;
+        if (++count > LIMIT_EDITS || subjects > 1 || e.value.n > LIMIT_EDIT_VALUE ||
+            (prefix ? !prefix_valid(e.value) : !edit_name_allowed(e.name)))
             return false;
     }
     return edits.n == 0;
@@ -279,6 +286,8 @@ static void edit_field(struct editor *d, struct span field)
 size_t edits_apply(struct span edits, struct span section, unsigned char *out, size_t capacity)
 {
     struct editor d = {.out = {.p = out, .capacity = capacity}};
+    if (!edits_valid(edits)) /* they come out of a policy's image and out of the spool */
+        return 0;
     while (d.count < LIMIT_EDITS && edit_next(&edits, &d.edits[d.count]))
         d.count++;
     for (size_t n = field_length(section); n > 0 && section.n > 0; n = field_length(section)) {

@@ -34,7 +34,7 @@ void edit_put(struct text *t, const struct edit *e);
  * empty). */
 bool edit_next(struct span *rest, struct edit *out);
 
-/* Is this whole text changes, at most LIMIT_EDITS of them? */
+/* Is this whole text changes, at most LIMIT_EDITS of them, and one of the subject? */
 bool edits_valid(struct span edits);
 
 /* A list of several recipients' changes: the n-th of them, from 1; empty when there is none. */
@@ -51,7 +51,7 @@ size_t edit_section(struct span bytes);
 
 /*
  * Writes the header section with the changes, CRLF line ends, to out; returns its length, 0 when
- * it does not fit. `edits` must be valid. section.n + LIMIT_EDIT_GROWTH always suffices.
+ * it does not fit or the changes are not valid. section.n + LIMIT_EDIT_GROWTH always suffices.
  *
  * A subject's prefix is written so that the decoded subject begins with exactly its characters:
  * in ASCII where it can, else as encoded words (RFC 2047), which swallow the white space between

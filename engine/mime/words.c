@@ -27,7 +27,8 @@ void words_fold(struct text *t, struct span value)
         size_t n = word_end(value);
         while (blanks < n && is_blank(value.p[blanks]))
             blanks++;
-        if (blanks > 0 && blanks < n && t->column + n > TEXT_WIDTH)
+        /* Not at a line's begin, which a fold there would make the empty line. */
+        if (t->column > 0 && blanks > 0 && blanks < n && t->column + n > TEXT_WIDTH)
             text_string(t, "\r\n");
         if (n == 0) /* the CR of a fold that is there */
             n = 1;

@@ -11,6 +11,7 @@ FUZZLIBS_data := $(LIB_idn)
 FUZZ_client := smtp mime log ipc
 FUZZLIBS_client := $(LIB_idn)
 FUZZ_header := mime log ipc
+FUZZ_edit := mime log ipc
 FUZZ_dsn := mime log ipc
 FUZZ_ipc := ipc log
 FUZZ_spool := spool log ipc

@@ -62,6 +62,8 @@ static const struct {
      "Subject: <im><c> " LONG40 "\r\n " LONG40 "\r\n\r\n"},
     {"p1:x", "Subject: " LONG40 " " LONG40 "\r\n\r\n",
      "Subject: x" LONG40 "\r\n " LONG40 "\r\n\r\n"},
+    {"p5:<im> ", "Subject: a\r\n " LONG40 LONG40 "\r\n\r\n",
+     "Subject: <im> a\r\n " LONG40 LONG40 "\r\n\r\n"},
     /* all at once, each by itself */
     {"p5:<im> s1:A1:xr1:B", "B: z\r\nSubject: a\r\n\r\n", "Subject: <im> a\r\nA: x\r\n\r\n"},
 };
@@ -146,6 +148,9 @@ static const char *const bad[] = {
     "r8:Received",
     "r0:",
     "p0:",
+    "p2: x",
+    "p1:xp1:y",
+    "s7:subject1:xp1:y",
     "s1:A1:x ",
     "r1: ",
     "r1:A\n",
@@ -159,6 +164,8 @@ static const char *const bad[] = {
 START_TEST(test_bad)
 {
     ck_assert(!edits_valid(span_str(bad[_i])));
+    ck_assert_uint_eq(
+        edits_apply(span_str(bad[_i]), SPAN_LIT("Subject: x\r\n\r\n"), out, sizeof out), 0);
 }
 END_TEST
 

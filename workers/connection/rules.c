@@ -125,7 +125,7 @@ static bool decide_rest(struct transaction *t, struct transaction_reply *reply)
             continue;
         struct policy_facts facts = envelope_facts(t, r, &text);
         facts_tell(&content, &facts);
-        facts.size = m->size;
+        facts.size = m->size - t->added;
         struct policy_decision d =
             policy_decide(&t->generation->policy, t->generation->flow, &facts, NULL);
         if (d.outcome == POLICY_DEFER) { /* the client asks again for all of them */

@@ -235,6 +235,7 @@ bool transaction_data(struct worker *w, struct transaction *t, struct transactio
         return false;
     }
     t->mail->size = n;
+    t->added = (uint32_t)n;
     facts_begin(t->wants);
     t->wants[WANT_RECEIVED] =
         (struct header_want){.name = SPAN_LIT("Received"), .mode = HEADER_COUNT, .by = host};

@@ -27,6 +27,7 @@ struct transaction {
     struct header_scanner scanner;
     struct header_want wants[LIMIT_HEADER_WANTS];
     struct facts_fields rule_fields;
+    uint32_t added;  /* bytes of fields that we put on top of the content */
     bool no_memory;  /* content was dropped: 452 at the end */
     bool no_space;   /* the spool's file could not be written */
     bool header_nul; /* in the header section: not even BINARYMIME allows that */
