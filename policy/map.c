@@ -18,7 +18,8 @@ static bool refuse_errno(char *reason, const char *call)
     return false;
 }
 
-bool policy_map(struct policy *p, int fd, char *reason)
+static bool map(struct policy *p, int fd, char *reason,
+                bool (*opens)(struct policy *p, struct span image, char *reason))
 {
     const int seals = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
     *p = (struct policy){.image = SPAN_EMPTY};
@@ -36,10 +37,20 @@ bool policy_map(struct policy *p, int fd, char *reason)
     void *at = mmap(NULL, n, PROT_READ, MAP_SHARED, fd, 0);
     if (at == MAP_FAILED)
         return refuse_errno(reason, "mmap");
-    if (policy_open(p, span_of(at, n), reason))
+    if (opens(p, span_of(at, n), reason))
         return true;
     (void)munmap(at, n);
     return false;
+}
+
+bool policy_map(struct policy *p, int fd, char *reason)
+{
+    return map(p, fd, reason, policy_open);
+}
+
+bool policy_map_checked(struct policy *p, int fd, char *reason)
+{
+    return map(p, fd, reason, policy_open_checked);
 }
 
 void policy_unmap(struct policy *p)

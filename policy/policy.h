@@ -62,11 +62,19 @@ struct policy {
  * address must be a multiple of 8. */
 bool policy_open(struct policy *p, struct span image, char *reason);
 
+/* Opens an image that policy_open has accepted in another process, and that has not changed since:
+ * looks at its frame alone (version, lengths, where the tables lie), whatever its size. */
+bool policy_open_checked(struct policy *p, struct span image, char *reason);
+
 /* Maps the image in fd (a memfd) read-only and opens it. Refuses a descriptor that is not sealed
  * against writing, shrinking, growing and unsealing: so that what was checked stays what is
  * read. fd stays the caller's and may be closed afterwards. System calls: fcntl(F_GET_SEALS),
  * fstat, mmap, and munmap on failure. */
 bool policy_map(struct policy *p, int fd, char *reason);
+/* The same with policy_open_checked, for one that the master hands out: it has checked it with
+ * policy_map, and the seals say that it is what was checked. So a worker with open sessions need
+ * not read 100,000 rules before it goes on. */
+bool policy_map_checked(struct policy *p, int fd, char *reason);
 void policy_unmap(struct policy *p);
 
 /* How many there are. */

@@ -280,14 +280,21 @@ START_TEST(test_map)
                      (ssize_t)b.compilation.image_size);
     ck_assert(!policy_map(&p, fd, reason));
     ck_assert_ptr_nonnull(strstr(reason, "not sealed"));
+    ck_assert(!policy_map_checked(&p, fd, reason));
+    ck_assert_ptr_nonnull(strstr(reason, "not sealed"));
     ck_assert_int_eq(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW), 0);
     ck_assert(!policy_map(&p, fd, reason)); /* could be sealed further, so not the compiler's */
     ck_assert_int_eq(fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL), 0);
     ck_assert_msg(policy_map(&p, fd, reason), "%s", reason);
+    int checked = dup(fd);
     ck_assert_int_eq(close(fd), 0);
     touch_all(&p);
     policy_unmap(&p);
     policy_unmap(&p); /* harmless */
+    ck_assert_msg(policy_map_checked(&p, checked, reason), "%s", reason);
+    ck_assert_int_eq(close(checked), 0);
+    touch_all(&p);
+    policy_unmap(&p);
     fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     ck_assert(!policy_map(&p, fd, reason));
     ck_assert_int_eq(close(fd), 0);

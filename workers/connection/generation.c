@@ -113,7 +113,7 @@ bool generation_add(struct worker *w, int fd, uint32_t number)
                  "%d older generations are still used by open transactions", LIMIT_GENERATIONS);
         return true;
     }
-    bool ok = policy_map(&g->policy, fd, reason);
+    bool ok = policy_map_checked(&g->policy, fd, reason);
     (void)close(fd);
     if (!ok) {
         log_line(LOG_ERROR, "policy not taken", "%s", reason);
