@@ -91,3 +91,29 @@ expects '"peer": "nobody", "expect": { "route": "incamail" }' 'the policy has no
 expects '"mails": [], "expect": { "route": "incamail" }' 'an unknown member'
 expects '"mail": "x", "expect": { "route": "incamail" }' '"mail" is a list of lines'
 expects '"expect": {}' 'needs "to" and "expect"'
+
+# Two policies over a folder of mails.
+mkdir "$WORK/mails"
+printf 'From: Eva <eva@hr.example.ch>\nTo: Hans <hans@example.org>, (x) lena@example.org\nCc: x@y.example.incamail.ch\nSubject: x\n\n' >"$WORK/mails/a.eml"
+printf 'From: anna@example.ch\nTo: hans@example.org\nSubject: <im> x\n\n' >"$WORK/mails/b.eml"
+cat >"$WORK/golden" <<'GOLDEN'
+a.eml to hans@example.org:
+    was route internet by rule rest
+    is  route incamail by rule human resources
+a.eml to lena@example.org:
+    was route internet by rule rest
+    is  route incamail by rule human resources
+b.eml to hans@example.org:
+    was route internet by rule rest
+    is  route incamail by rule tag
+2 mails, 4 recipients: 3 treated otherwise
+GOLDEN
+"$MGICTL" policy diff "$EXAMPLES/domain-rule.json" "$EXAMPLES/departments.json" --peer exchange --replay "$WORK/mails" >"$WORK/found"
+diff -u "$WORK/golden" "$WORK/found" || fail "diff"
+"$MGICTL" policy diff "$EXAMPLES/departments.json" "$EXAMPLES/departments.json" --peer exchange --replay "$WORK/mails" >"$WORK/found"
+equal "a policy and itself" '2 mails, 4 recipients: 0 treated otherwise' "$(cat "$WORK/found")"
+"$MGICTL" policy diff --json "$EXAMPLES/domain-rule.json" "$EXAMPLES/departments.json" --peer exchange --rcpt z@example.org --replay "$WORK/mails" >"$WORK/found"
+equal "objects" 2 "$(python3 -c 'import json,sys; print(sum(json.loads(l)["new"]["route"] == "incamail" for l in sys.stdin))' <"$WORK/found")"
+fails 64 diff "$EXAMPLES/domain-rule.json" "$EXAMPLES/departments.json"
+fails 66 diff "$EXAMPLES/domain-rule.json" "$EXAMPLES/departments.json" --replay "$WORK/none"
+fails 64 diff "$EXAMPLES/domain-rule.json" "$EXAMPLES/departments.json" --peer nobody --replay "$WORK/mails"

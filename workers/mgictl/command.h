@@ -31,7 +31,8 @@ struct command_line {
     unsigned long older, younger;  /* seconds */
     unsigned long larger, smaller; /* bytes */
     const char *to;
-    const char *policy, *from, *peer, *client; /* of policy explain; NULL where not given */
+    /* of policy explain and policy diff; NULL where not given */
+    const char *policy, *from, *peer, *client, *replay;
     unsigned rcpt_count;
     const char *rcpts[LIMIT_RCPTS];
     bool all;

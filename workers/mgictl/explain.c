@@ -40,12 +40,19 @@ struct reading {
 
 static struct reading reading;
 
+/* Wants of our own, behind those of the rules. */
+enum { WANT_TO = FACTS_WANTS, WANT_CC, WANTS };
+
+_Static_assert(WANTS + LIMIT_POLICY_FIELDS <= LIMIT_HEADER_WANTS, "each field has a want");
+
 void explain_begin(struct explained *e)
 {
     struct reading *r = &reading;
     *r = (struct reading){.cr = false};
     facts_begin(r->wants);
-    unsigned count = facts_add_fields(e->policy, r->wants, FACTS_WANTS, &r->fields);
+    r->wants[WANT_TO] = (struct header_want){.name = SPAN_LIT("To"), .mode = HEADER_JOIN};
+    r->wants[WANT_CC] = (struct header_want){.name = SPAN_LIT("Cc"), .mode = HEADER_JOIN};
+    unsigned count = facts_add_fields(e->policy, r->wants, WANTS, &r->fields);
     header_begin(&r->scanner, r->wants, count, r->captured, sizeof r->captured);
     e->size = 0;
 }
@@ -68,6 +75,22 @@ void explain_end(struct explained *e)
     header_finish(&reading.scanner);
     e->mail = true;
     e->fault = facts_read(e->policy, &reading.scanner, &reading.fields, &e->facts);
+}
+
+struct span explain_from(void)
+{
+    return header_value(&reading.scanner, FACTS_FROM);
+}
+
+struct span explain_to(void)
+{
+    static unsigned char joined[2 * LIMIT_HEADER_CAPTURE + 1];
+    struct span to = header_value(&reading.scanner, WANT_TO);
+    struct span cc = header_value(&reading.scanner, WANT_CC);
+    unsigned char *end = mempcpy(joined, to.p, to.n);
+    *end++ = '\n'; /* as between the fields of one name */
+    end = mempcpy(end, cc.p, cc.n);
+    return span_of(joined, (size_t)(end - joined));
 }
 
 int explain_read(struct explained *e, const char *path)

@@ -33,6 +33,10 @@ void explain_end(struct explained *e);
 /* The mail in the file at path. Returns 0 or an errno. */
 int explain_read(struct explained *e, const char *path);
 
+/* Of the mail read last: the raw values of From, and of To and Cc, joined (header_next_value). */
+struct span explain_from(void);
+struct span explain_to(void);
+
 /* Who sends, by names of the policy; NULL is none of them. False: `wrong` (LIMIT_REASON
  * bytes) says why. */
 bool explain_envelope(struct explained *e, const char *flow, const char *client, const char *peer,
