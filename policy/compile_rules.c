@@ -117,6 +117,14 @@ static void read_discard(struct compiler *c, const struct place *at, const json_
 
 /* ---- what goes with a route ---------------------------------------------------------------- */
 
+static void read_rule_hold(struct compiler *c, const struct place *at, const json_t *value,
+                           void *draft)
+{
+    struct rule_draft *d = draft;
+    d->with_route = at->key;
+    (void)value_bool(c, at, value, &d->rule.hold);
+}
+
 static void read_rule_lifetime(struct compiler *c, const struct place *at, const json_t *value,
                                void *draft)
 {
@@ -149,6 +157,7 @@ static const struct key rule_table[] = {
     {"reject", KEY_OPTIONAL, read_reject},
     {"defer", KEY_OPTIONAL, read_defer},
     {"discard", KEY_OPTIONAL, read_discard},
+    {"hold", KEY_OPTIONAL, read_rule_hold},
     {"lifetime", KEY_OPTIONAL, read_rule_lifetime},
     {"priority", KEY_OPTIONAL, read_rule_priority},
     {"remove_suffix", KEY_OPTIONAL, read_remove_suffix},
@@ -156,7 +165,6 @@ static const struct key rule_table[] = {
     {"prefix_subject", KEY_OPTIONAL, read_prefix_subject},
     {"set_header", KEY_OPTIONAL, read_set_header},
     {"remove_header", KEY_OPTIONAL, read_remove_header},
-    {"hold", KEY_PLANNED, NULL},
     {"scan", KEY_PLANNED, NULL},
     {"trusted", KEY_PLANNED, NULL},
     {"journal", KEY_PLANNED, NULL},

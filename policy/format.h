@@ -12,7 +12,7 @@
 #include "policy/policy.h"
 
 #define FORMAT_MAGIC "mgidpol"
-enum { FORMAT_VERSION = 3, FORMAT_ALIGN = 8 };
+enum { FORMAT_VERSION = 4, FORMAT_ALIGN = 8 };
 
 struct rec_table {
     uint32_t offset;
@@ -108,6 +108,7 @@ struct rec_rule {
     struct policy_range nodes; /* one tree; empty: unconditional */
     uint32_t lifetime;         /* seconds; 0: the policy's */
     uint32_t priority;
+    uint32_t hold;
     struct rec_string remove_suffix; /* a domain; empty: none */
     struct rec_string add_suffix;
     struct rec_string edits; /* of the header, as engine/mime/edit.h has them */

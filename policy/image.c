@@ -5,7 +5,7 @@
 
 _Static_assert(sizeof(struct rec_header) % FORMAT_ALIGN == 0, "the first table is aligned");
 _Static_assert(sizeof(struct rec_flow) == 80 && sizeof(struct rec_node) == 32 &&
-                   sizeof(struct rec_settings) == 160 && sizeof(struct rec_rule) == 64,
+                   sizeof(struct rec_settings) == 160 && sizeof(struct rec_rule) == 68,
                "records have no padding, so that an image is the same bytes each time");
 
 const struct format_table format_tables[POLICY_TABLE_COUNT] = {
@@ -357,7 +357,7 @@ static bool check_RULES(struct check *c, const struct rec_rule *r)
         !(route ? index_ok(c, r->route, POLICY_ROUTES, false)
                 : number_ok(c, r->route, POLICY_NONE, POLICY_NONE)) ||
         !number_ok(c, r->lifetime, 0, LIMIT_LIFETIME_MAX) ||
-        !number_ok(c, r->priority, 0, PRIORITY_COUNT - 1) ||
+        !number_ok(c, r->priority, 0, PRIORITY_COUNT - 1) || !number_ok(c, r->hold, 0, 1) ||
         !string_ok(c, r->remove_suffix, 0, LIMIT_DOMAIN) ||
         !string_ok(c, r->add_suffix, 0, LIMIT_DOMAIN) ||
         !string_ok(c, r->edits, 0, LIMIT_EDIT_TEXT) || !range_ok(c, r->nodes, POLICY_NODES))

@@ -285,6 +285,7 @@ struct policy_rule {
     bool conditional;  /* has a `when` */
     uint32_t lifetime; /* seconds until that recipient's copy is bounced; 0: settings.lifetime */
     enum priority priority;
+    bool hold;         /* the mail is kept back until an operator releases it */
     bool rewrites;     /* policy_rewrite may change the recipient's address */
     struct span edits; /* of the header of that recipient's copy (engine/mime/edit.h) */
 };

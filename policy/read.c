@@ -270,6 +270,7 @@ struct policy_rule policy_rule(const struct policy *p, uint32_t index)
         .conditional = r->nodes.count > 0,
         .lifetime = r->lifetime,
         .priority = (enum priority)r->priority,
+        .hold = r->hold != 0,
         .rewrites = r->add_suffix.length > 0 || r->remove_suffix.length > 0,
         .edits = format_string(p, r->edits),
     };

@@ -12,7 +12,7 @@ START_TEST(test_with_route)
                             "{\"when\":{\"recipient\":\"a.ch\"},\"discard\":true},"
                             "{\"when\":{\"recipient\":\"b.ch\"},\"route\":\"first\","
                             "\"lifetime\":\"4h\",\"priority\":\"high\"},"
-                            "{\"route\":\"rest\",\"priority\":\"low\"}]}}}"));
+                            "{\"route\":\"rest\",\"priority\":\"low\",\"hold\":true}]}}}"));
     struct policy_facts f = envelope("s@x.ch", "r@a.ch");
     struct policy_decision d = policy_decide(&b.p, 0, &f, NULL);
     ck_assert_int_eq(d.outcome, POLICY_DISCARD);
@@ -23,6 +23,7 @@ START_TEST(test_with_route)
     ck_assert_int_eq(d.outcome, POLICY_ROUTE);
     ck_assert_uint_eq(policy_rule(&b.p, d.rule).lifetime, 4 * 3600);
     ck_assert_int_eq(policy_rule(&b.p, d.rule).priority, PRIORITY_HIGH);
+    ck_assert(!policy_rule(&b.p, d.rule).hold && policy_rule(&b.p, 2).hold);
     ck_assert_uint_eq(policy_rule(&b.p, 2).lifetime, 0);
     ck_assert_int_eq(policy_rule(&b.p, 2).priority, PRIORITY_LOW);
     unbuild(&b);

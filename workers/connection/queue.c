@@ -92,7 +92,7 @@ void queue_take(struct worker *w, struct mail *m)
     mail_hold(w, m);
     assign(w, m);
     for (struct delivery *d = e->deliveries; d; d = delivery_sibling(w, d))
-        if (d->state == DELIVERY_WAITING && e->held)
+        if (d->state == DELIVERY_WAITING && e->held) /* by a rule, or where it comes from */
             delivery_arm(w, d);
         else if (d->state == DELIVERY_WAITING)
             delivery_ready(w, d);

@@ -105,7 +105,7 @@ struct entry {
     uint16_t left;
     bool large;
     bool body_missing;
-    bool held;         /* by the operator: waits, but for its expiry */
+    bool held;         /* by the operator or a rule: waits, but for its expiry */
     bool queued;       /* stored, and in queue.order */
     bool unsorted;     /* its recipients have other destinations: sorted when it is read back */
     struct mail *mail; /* NULL: parked */

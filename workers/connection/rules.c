@@ -65,6 +65,8 @@ static bool note_decision(struct transaction *t, struct recipient *r, struct pol
     if ((rule.rewrites && !rewrite(t, r, d)) || !mail_variant(m, rule.edits, &r->variant))
         return false;
     r->priority = (uint8_t)rule.priority;
+    if (rule.hold && d->outcome == POLICY_ROUTE)
+        m->entry->held = true;
     r->expires = rule.lifetime > 0 ? m->arrival / 1000000 + rule.lifetime : 0;
     if (!mail_put(m, rule.name, &r->rule))
         return false;

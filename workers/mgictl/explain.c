@@ -243,6 +243,8 @@ static void tell_decision(json_t *out, const struct policy *p, const struct poli
     }
     tell_route(out, p, d->route);
     set(out, "edits", edits_of(rule.edits));
+    if (rule.hold)
+        set(out, "hold", json_true());
     if (rule.lifetime > 0)
         set(out, "lifetime", json_integer(rule.lifetime));
     set(out, "priority", json_string(policy_priority_word(rule.priority)));

@@ -124,6 +124,8 @@ static void print_route(json_t *r)
         printf("\n");
     }
     print_edits(json_object_get(r, "edits"));
+    if (json_object_get(r, "hold"))
+        printf("  held until mgictl queue release lets it go\n");
     if (json_object_get(r, "lifetime"))
         printf("  tried for %lld seconds\n", (long long)remote_number(r, "lifetime"));
     if (strcmp(remote_text(r, "priority"), "normal") != 0)
