@@ -68,6 +68,7 @@ UNITOBJS_dsn := tests/unit/dsn_rig.c
 UNIT_dsn_text := mime log ipc
 UNITOBJS_dsn_text := tests/unit/dsn_rig.c
 UNIT_xtext := mime log ipc
+UNIT_seven_bit := mime log ipc
 UNIT_keeper_process := policy-compiler policy mime log ipc
 UNITLIBS_keeper_process := $(LIB_boring) $(LIB_jansson) $(LIB_idn)
 UNITOBJS_keeper_process := tests/unit/certs.c

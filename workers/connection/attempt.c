@@ -1,12 +1,14 @@
 /* Transactions of a delivery: envelope, body, outcomes per recipient. */
 #include "workers/connection/attempt.h"
 #include "engine/log/log.h"
+#include "engine/mime/seven_bit.h"
 #include "status.h"
 #include "workers/connection/client.h"
 #include "workers/connection/destination.h"
 #include "workers/connection/worker.h"
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- beginning -------------------------------------------------------------------------- */
@@ -98,8 +100,16 @@ static void describe(struct client *c)
     point_into_text(c);
 }
 
+void attempt_over(struct client *c)
+{
+    free(c->converter);
+    c->converter = NULL;
+}
+
 static void begin(struct client *c)
 {
+    if (c->converts)
+        seven_bit_begin(c->converter, c->delivery->mail->flags & MAIL_BINARY);
     c->offset = 0;
     c->crc = c->variant.crc;
     c->sending = false;
@@ -108,6 +118,13 @@ static void begin(struct client *c)
     smtp_stuff_begin(&c->stuffer);
     /* Every address was checked when it was accepted. */
     BUG_ON(!smtp_client_mail(&c->smtp, &c->envelope));
+}
+
+/* Converted content has a size of its own, known when it was sent: DATA, and no SIZE. */
+static void as_seven_bit(struct smtp_envelope *e)
+{
+    e->body = SMTP_BODY_7BIT;
+    e->size = 0;
 }
 
 static void note_all(struct delivery *d, enum recipient_outcome outcome, const char *status,
@@ -148,7 +165,8 @@ bool attempt_transaction(struct worker *w, struct client *c)
         return false;
     describe(c);
     c->envelope.utf8 = c->envelope.utf8 && smtp_offered(&c->smtp.offer, SMTP_EXTENSION_SMTPUTF8);
-    c->envelope.body = (enum smtp_body)c->body;
+    if (c->converts)
+        as_seven_bit(&c->envelope);
     begin(c);
     return true;
 }
@@ -165,13 +183,15 @@ static void note_lack(const struct client *c, struct recipient *r, enum smtp_lac
 }
 
 /* Has the header section bytes from 0x80? True when it can't be read. */
-static bool header_eight_bit(struct worker *w, struct mail *m)
+static bool header_eight_bit(struct worker *w, const struct client *c)
 {
+    struct mail *m = c->delivery->mail;
     static const unsigned char end[4] = {'\r', '\n', '\r', '\n'};
     size_t matched = 2; /* a mail may begin with the empty line */
     struct span piece;
-    for (uint64_t at = 0; at < m->size; at += piece.n) {
-        if (mail_piece(w, m, at, &piece) != 0)
+    bool stored;
+    for (uint64_t at = 0; at < variant_size(&c->variant, m); at += piece.n) {
+        if (variant_piece(w, &c->variant, m, at, &piece, &stored) != 0)
             return true;
         for (size_t i = 0; i < piece.n && matched < sizeof end; i++) {
             if (piece.p[i] >= 0x80)
@@ -198,12 +218,49 @@ static void refuse_addresses(struct client *c)
     }
 }
 
+/* One piece of content through the converter; what comes out goes to `take`. */
+static bool convert(struct worker *w, struct client *c, struct span piece, bool last,
+                    bool (*take)(struct worker *w, struct client *c, struct span bytes))
+{
+    /* While it is tried out, commands may wait in the one, and sending stuffs into the other. */
+    unsigned char *room = take ? w->scratch : w->stuffed;
+    bool ok = true;
+    do {
+        struct text out = {.p = room, .capacity = LIMIT_CHUNK};
+        ok = seven_bit_feed(c->converter, &piece, &out);
+        if (ok && last && piece.n == 0 && out.capacity - out.n >= SEVEN_BIT_ROOM) {
+            ok = seven_bit_end(c->converter, &out);
+            last = false;
+        }
+        ok = ok && (!take || take(w, c, span_of(out.p, out.n)));
+    } while (ok && (piece.n > 0 || last));
+    return ok;
+}
+
+/* Content that the server does not take as it is goes to it in 7 bits. That it can be done is tried
+ * out first, so that none is begun in vain; but not with a large mail, which is read for it: there
+ * the message breaks off where it can't. */
+static bool can_convert(struct worker *w, struct client *c)
+{
+    struct mail *m = c->delivery->mail;
+    uint64_t size = m->flags & MAIL_LARGE ? 0 : variant_size(&c->variant, m);
+    struct span piece;
+    bool stored;
+    seven_bit_begin(c->converter, m->flags & MAIL_BINARY);
+    for (uint64_t at = 0; at < size; at += piece.n)
+        if (variant_piece(w, &c->variant, m, at, &piece, &stored) != 0 ||
+            !convert(w, c, piece, at + piece.n == size, NULL))
+            return false;
+    return true;
+}
+
 /* Can this server be given the mail, as it is or in a form that it takes? Else the recipients'
  * outcome says what is missing. */
 static bool suits(struct worker *w, struct client *c)
 {
     struct delivery *d = c->delivery;
     struct mail *m = d->mail;
+    c->converts = false;
     refuse_addresses(c);
     if (!variant_ready(w, c))
         return false;
@@ -212,15 +269,21 @@ static bool suits(struct worker *w, struct client *c)
         return false;
     struct smtp_envelope *e = &c->envelope;
     enum smtp_lack lack = smtp_client_lack(&c->smtp, e);
-    if (lack == SMTP_LACK_UTF8_HEADER && !header_eight_bit(w, m)) { /* asked for without need */
+    if (lack == SMTP_LACK_UTF8_HEADER && !header_eight_bit(w, c)) { /* asked for without need */
         e->utf8 = false;
         lack = smtp_client_lack(&c->smtp, e);
     }
-    if (lack == SMTP_LACK_8BITMIME) {
-        e->body = SMTP_BODY_7BIT;
+    if (lack == SMTP_LACK_8BITMIME || lack == SMTP_LACK_BINARYMIME) {
+        if (!c->converter && !(c->converter = malloc(sizeof *c->converter))) {
+            note_all(d, OUTCOME_DEFERRED, "4.3.1", "not enough memory at the moment");
+            return false;
+        }
+        c->converts = can_convert(w, c);
+    }
+    if (c->converts) {
+        as_seven_bit(e);
         lack = smtp_client_lack(&c->smtp, e);
     }
-    c->body = (uint8_t)e->body;
     for (uint32_t i = 0; lack != SMTP_LACK_NOTHING && i < m->recipient_count; i++)
         if (m->recipients[i].delivery == d && m->recipients[i].outcome == OUTCOME_NONE)
             note_lack(c, &m->recipients[i], lack);
@@ -271,10 +334,19 @@ bool attempt_continues(const struct client *c)
 
 /* ---- body ------------------------------------------------------------------------------- */
 
-/* One piece of the content into the stream. False when there is no memory for it. */
+static void note_end(struct client *c, struct span piece)
+{
+    if (piece.n == 0)
+        return;
+    c->last[0] = piece.n > 1 ? piece.p[piece.n - 2] : c->last[1];
+    c->last[1] = piece.p[piece.n - 1];
+}
+
+/* A piece of what is to arrive, into the stream. False when there is no memory for it. */
 static bool send_piece(struct worker *w, struct client *c, struct span piece)
 {
-    if (c->smtp.chunk || !(c->delivery->mail->flags & MAIL_DOT_LINES))
+    note_end(c, piece);
+    if (c->smtp.chunk || !(c->converts || (c->delivery->mail->flags & MAIL_DOT_LINES)))
         return stream_write(w, c->stream, piece);
     while (piece.n > 0) {
         struct smtp_out out = {.p = w->stuffed, .capacity = sizeof w->stuffed};
@@ -300,23 +372,36 @@ static bool sound(struct client *c, struct span piece)
     return false;
 }
 
-/* Pieces are cut to half of the room, as stuffing can double them. */
+/* A piece of the content as it has to go. */
+static bool send_content(struct worker *w, struct client *c, struct span piece)
+{
+    bool last = c->offset + piece.n == variant_size(&c->variant, c->delivery->mail);
+    if (!c->converts)
+        return send_piece(w, c, piece);
+    if (convert(w, c, piece, last, send_piece))
+        return true;
+    if (c->converter->refused)
+        note_all(c->delivery, OUTCOME_FAILED, "5.6.3", c->converter->refused);
+    return false;
+}
+
+/* Pieces are cut so that they fit also when stuffing doubles them, and encoding makes more than
+ * three bytes of one. */
 static bool send_pieces(struct worker *w, struct client *c)
 {
     struct mail *m = c->delivery->mail;
+    size_t share = c->converts ? 8 : 2;
     while (c->offset < variant_size(&c->variant, m)) {
-        size_t room = stream_room(c->stream) / 2;
+        size_t room = stream_room(c->stream) / share;
         struct span piece;
         bool stored;
-        if (room < LIMIT_CHUNK / 4)
+        if (room < LIMIT_CHUNK / 2 / share)
             return true;
         if (variant_piece(w, &c->variant, m, c->offset, &piece, &stored) != 0)
             return false;
         piece = span_head(piece, room);
-        if ((stored && !sound(c, piece)) || !send_piece(w, c, piece))
+        if ((stored && !sound(c, piece)) || !send_content(w, c, piece))
             return false;
-        c->last[0] = piece.n > 1 ? piece.p[piece.n - 2] : c->last[1];
-        c->last[1] = piece.p[piece.n - 1];
         c->offset += piece.n;
     }
     return true;

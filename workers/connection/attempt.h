@@ -24,6 +24,9 @@ bool attempt_transaction(struct worker *w, struct client *c);
  * other deliveries of the same mail; the envelope is pointed to where it is. */
 void attempt_follow_text(struct client *c);
 
+/* The client is going: gives back what the attempt holds. */
+void attempt_over(struct client *c);
+
 /* The machine's RCPT_RESULT; DELIVERED or FAILED. */
 void attempt_recipient(struct client *c);
 void attempt_settled(struct worker *w, struct client *c, bool delivered);

@@ -37,6 +37,7 @@ static void client_free(struct worker *w, struct client *c)
     struct destination *d = c->destination;
     BUG_ON(c->delivery != NULL);
     variant_free(w, &c->variant);
+    attempt_over(c);
     leave_idle(c);
     started(c);
     d->clients--;

@@ -29,7 +29,7 @@ struct client {
     struct smtp_client smtp;
     struct smtp_client_config config;
     struct smtp_envelope envelope;
-    uint8_t body;           /* enum smtp_body: of the delivery, as it goes to this server */
+    bool converts;          /* the delivery's body goes to this server in 7 bits */
     uint32_t recipient_max; /* of a transaction; less when the server has taken less */
     uint32_t batch;         /* recipients of the transaction under way */
     struct smtp_recipient recipients[LIMIT_CLIENT_RECIPIENTS];
@@ -41,6 +41,7 @@ struct client {
     struct variant variant;                    /* of the mail, that is sent */
     uint32_t crc;
     struct smtp_stuffer stuffer;
+    struct seven_bit *converter; /* NULL, or what the body goes through: on the heap, ours */
     struct candidate candidate;
     char relay[LIMIT_RELAY_TEXT]; /* "host[address]:port" */
 };
