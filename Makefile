@@ -60,6 +60,12 @@ FOLDER_mgisim   := bench/sim
 ARCHIVES_mgisim := log ipc
 LIBS_mgisim     := $(LIB_boring)
 PATH_mgisim     := bench/mgisim
+# mgictl's man page and completions, from the tables of its help.
+BENCH_PROGRAMS  += mgidoc
+FOLDER_mgidoc   := deploy/man
+ARCHIVES_mgidoc :=
+LIBS_mgidoc     := $(LIB_jansson)
+PATH_mgidoc     := bench/mgidoc
 folder = $(or $(FOLDER_$(1)),workers/$(1))
 
 # Where each program goes, below $(BUILD) as below $(PREFIX).
@@ -82,7 +88,7 @@ Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2))
 
 .PHONY: all help
-all: $(BINARIES)
+all: $(BINARIES) docs
 
 define archive_rule
 $(BUILD)/lib/$(1).a: $(SOURCES_$(1):%.c=$(BUILD)/obj/%.o)
@@ -145,7 +151,7 @@ units: $(UNIT_BINARIES)
 # --- everything that a test needs, and the tests ---
 # The recipes below begin with the set-up and then call make again: what the machine lacked when
 # this file was read (pkg-config, headers) may be there by then.
-TESTED := $(BINARIES) $(foreach p,$(BENCH_PROGRAMS),$(BUILD)/$(call path,$(p))) $(UNIT_BINARIES) \
+TESTED := $(BINARIES) $(DOCS) $(foreach p,$(BENCH_PROGRAMS),$(BUILD)/$(call path,$(p))) $(UNIT_BINARIES) \
           $(FUZZ_BINARIES) $(BUILD)/tests/fake_role
 ASAN   := BUILD=$(BUILD)/asan OPTIMISE=-O1 \
           SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all"
@@ -209,6 +215,8 @@ sbom: all
 reproducible: setup
 	@tests/reproducible.sh
 
+-include deploy/man/docs.mk
+
 # --- installing ---
 .PHONY: install clean
 install: all
@@ -217,6 +225,7 @@ install: all
 	$(foreach p,$(PROGRAMS),install -m 755 $(BUILD)/$(call path,$(p)) $(DESTDIR)$(PREFIX)/$(call path,$(p)) &&) :
 	install -m 644 policy/schema.json $(DESTDIR)$(PREFIX)/share/mgid/
 	install -m 644 policy/examples/*.json policy/examples/*.expect $(DESTDIR)$(PREFIX)/share/mgid/examples/
+	$(foreach d,$(DOCS),install -D -m 644 $(d) $(DESTDIR)$(PREFIX)/$(d:$(BUILD)/%=%) &&) :
 
 clean:
 	rm -rf $(BUILD)

@@ -16,12 +16,12 @@ here=$(cd "$(dirname "$0")/.." && pwd)
 tools=${MGID_TOOLS:-$here/build/tools}
 
 build_packages=(gcc libc6-dev make pkg-config liburing-dev android-libboringssl-dev libseccomp-dev
-    libjansson-dev check libunbound-dev libidn2-dev dns-root-data ca-certificates)
-test_packages=(swaks libnet-ssleay-perl nsd haproxy openssl python3-jsonschema gnutls-bin python3 curl iproute2 procps
+    libjansson-dev libmicrohttpd-dev check libunbound-dev libidn2-dev dns-root-data ca-certificates)
+test_packages=(mandoc zsh fish prometheus swaks libnet-ssleay-perl nsd haproxy openssl python3-jsonschema gnutls-bin python3 curl iproute2 procps
     util-linux)
 fuzz_packages=(clang llvm)
 # Packages that bring a server which Debian would start; only the programs are wanted.
-service_packages=(nsd haproxy)
+service_packages=(nsd haproxy prometheus)
 # What Postfix's tools are linked with, beyond libc.
 postfix_libraries=(libdb5.3 libicu72 libnsl2 libtirpc3 libsasl2-2 libssl3)
 postfix_tools=(smtp-source smtp-sink posttls-finger)
