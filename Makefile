@@ -35,6 +35,7 @@ LIB_seccomp := -lseccomp
 LIB_jansson := -ljansson
 LIB_idn     := -lidn2
 LIB_unbound := -lunbound
+LIB_microhttpd := -lmicrohttpd
 LIB_check   := $(shell pkg-config --libs check 2>/dev/null || echo -lcheck)
 
 # --- programs: archives (in link order) and libraries ---
@@ -50,7 +51,7 @@ LIBS_keeper         := $(LIB_boring) $(LIB_seccomp)
 ARCHIVES_resolver   := pool policy sandbox ipc log
 LIBS_resolver       := $(LIB_unbound) $(LIB_seccomp)
 ARCHIVES_control    := policy counters sandbox ipc log
-LIBS_control        := $(LIB_jansson) $(LIB_seccomp)
+LIBS_control        := $(LIB_jansson) $(LIB_seccomp) $(LIB_microhttpd)
 ARCHIVES_mgictl     := policy-compiler policy-facts policy mime smtp admin counters log ipc
 LIBS_mgictl         := $(LIB_jansson) $(LIB_idn)
 

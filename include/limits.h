@@ -201,6 +201,9 @@
 #define LIMIT_ADMIN_IDLE_STEPS 100000  /* of a walk, that come to nothing one after the other */
 #define LIMIT_ADMIN_SECONDS 5          /* for a role's answer, and for a client to take its own */
 #define LIMIT_ADMIN_RELOAD_SECONDS 120 /* for the answer to a reload */
+#define LIMIT_METRICS_CLIENTS 16       /* connections that ask for metrics or health */
+#define LIMIT_METRICS_SECONDS 10       /* that such a connection may be silent */
+#define LIMIT_METRICS_MEMORY 16384     /* for what one asks */
 #define LIMIT_ADMIN_IDLE_SECONDS 60    /* for a client's next request */
 
 /* ---- master ----------------------------------------------------------------------------- */

@@ -164,6 +164,21 @@ static void read_log(struct compiler *c, const struct place *at, const json_t *v
     compile_object(c, at, value, &log_keys, draft);
 }
 
+static void read_metrics_listen(struct compiler *c, const struct place *at, const json_t *value,
+                                void *draft)
+{
+    struct rec_settings *s = draft;
+    struct span address;
+    if (value_string(c, at, value, 1, LIMIT_ADDRESS_TEXT, &address))
+        (void)name_endpoint(c, at, address, false, 0, &s->metrics);
+}
+
+static void read_metrics(struct compiler *c, const struct place *at, const json_t *value,
+                         void *draft)
+{
+    compile_object(c, at, value, &metrics_keys, draft);
+}
+
 static void read_resolver(struct compiler *c, const struct place *at, const json_t *value,
                           void *draft)
 {
@@ -188,6 +203,7 @@ static void read_retry(struct compiler *c, const struct place *at, const json_t 
 }
 
 static const struct key control_table[] = {{"socket", KEY_REQUIRED, read_socket}};
+static const struct key metrics_table[] = {{"listen", KEY_REQUIRED, read_metrics_listen}};
 static const struct key log_table[] = {{"file", KEY_REQUIRED, read_log_file}};
 static const struct key resolver_table[] = {
     {"servers", KEY_OPTIONAL, read_servers},
@@ -214,6 +230,7 @@ static const struct key settings_table[] = {
     {"sandbox", KEY_OPTIONAL, read_sandbox},
     {"control", KEY_OPTIONAL, read_control},
     {"log", KEY_OPTIONAL, read_log},
+    {"metrics", KEY_OPTIONAL, read_metrics},
     {"resolver", KEY_OPTIONAL, read_resolver},
     {"limits", KEY_OPTIONAL, read_limits},
     {"retry", KEY_OPTIONAL, read_retry},
@@ -227,6 +244,7 @@ static const struct key settings_table[] = {
 };
 KEY_SET(control_keys, "control", control_table);
 KEY_SET(log_keys, "log", log_table);
+KEY_SET(metrics_keys, "metrics", metrics_table);
 KEY_SET(resolver_keys, "resolver", resolver_table);
 KEY_SET(limits_keys, "limits", limits_table);
 KEY_SET(retry_keys, "retry", retry_table);

@@ -3,10 +3,17 @@
 #include "status.h"
 
 const struct key_set *const compile_key_sets[] = {
-    &settings_keys,      &limits_keys,   &retry_keys, &resolver_keys, &control_keys,  &log_keys,
-    &notifications_keys, &identity_keys, &trust_keys, &peer_keys,     &peer_tls_keys, &route_keys,
-    &route_tls_keys,     &listener_keys, &flow_keys,  &rule_keys,     &when_keys,     &text_keys,
-    &size_keys,          &when_tls_keys, NULL,
+    &settings_keys,      &limits_keys,
+    &retry_keys,         &resolver_keys,
+    &control_keys,       &log_keys,
+    &notifications_keys, &metrics_keys,
+    &identity_keys,      &trust_keys,
+    &peer_keys,          &peer_tls_keys,
+    &route_keys,         &route_tls_keys,
+    &listener_keys,      &flow_keys,
+    &rule_keys,          &when_keys,
+    &text_keys,          &size_keys,
+    &when_tls_keys,      NULL,
 };
 
 /* More than any kind of object has. */

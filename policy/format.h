@@ -142,6 +142,7 @@ struct rec_network {
 
 struct rec_settings {
     struct rec_string hostname, spool, control_socket, log_file, notice_from, postmaster;
+    struct rec_endpoint metrics; /* port 0: none */
     uint64_t message_size;
     uint64_t memory;
     uint32_t uid_base;

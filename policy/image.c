@@ -5,7 +5,7 @@
 
 _Static_assert(sizeof(struct rec_header) % FORMAT_ALIGN == 0, "the first table is aligned");
 _Static_assert(sizeof(struct rec_flow) == 80 && sizeof(struct rec_node) == 32 &&
-                   sizeof(struct rec_settings) == 160 && sizeof(struct rec_rule) == 68,
+                   sizeof(struct rec_settings) == 192 && sizeof(struct rec_rule) == 68,
                "records have no padding, so that an image is the same bytes each time");
 
 const struct format_table format_tables[POLICY_TABLE_COUNT] = {
@@ -475,7 +475,9 @@ static bool check_SETTINGS(struct check *c, const struct rec_settings *s)
            number_ok(c, s->retry_first, 1, s->retry_max) &&
            number_ok(c, s->retry_max, 1, LIMIT_RETRY_MAX) &&
            number_ok(c, s->lifetime, 1, LIMIT_LIFETIME_MAX) && number_ok(c, s->dnssec, 0, 1) &&
-           number_ok(c, s->sandbox_required, 0, 1) && notifications_ok(c, s);
+           number_ok(c, s->sandbox_required, 0, 1) && notifications_ok(c, s) &&
+           (s->metrics.port == 0 ? string_ok(c, s->metrics.text, 0, 0)
+                                 : endpoint_ok(c, &s->metrics, false, LIMIT_ADDRESS_TEXT));
 }
 
 /* What the tables hold between them: each item belongs to one of the workers that exist. */

@@ -94,6 +94,20 @@ struct policy_notifications {
     uint32_t delay_after[LIMIT_DELAY_NOTICES]; /* seconds, rising */
 };
 
+/* An IP address. family is 4 or 6, or 0 for none (then it is in no network). The functions below
+ * take an IPv4-mapped IPv6 address for the IPv4 address that it is. */
+struct policy_address {
+    uint8_t family;
+    unsigned char bytes[16]; /* the first 4 for IPv4; network order */
+};
+
+/* A socket address. `text` as the policy writes it. */
+struct policy_endpoint {
+    struct span text;
+    struct policy_address address;
+    uint16_t port;
+};
+
 struct policy_settings {
     struct span hostname;
     struct span spool;          /* absolute path */
@@ -110,23 +124,10 @@ struct policy_settings {
     bool dnssec;           /* the resolver validates */
     bool sandbox_required; /* no role serves with less than the whole sandbox */
     struct policy_notifications notifications;
+    struct policy_endpoint metrics; /* port 0: none are served */
 };
 
 struct policy_settings policy_settings(const struct policy *p);
-
-/* An IP address. family is 4 or 6, or 0 for none (then it is in no network). The functions below
- * take an IPv4-mapped IPv6 address for the IPv4 address that it is. */
-struct policy_address {
-    uint8_t family;
-    unsigned char bytes[16]; /* the first 4 for IPv4; network order */
-};
-
-/* A socket address. `text` as the policy writes it. */
-struct policy_endpoint {
-    struct span text;
-    struct policy_address address;
-    uint16_t port;
-};
 
 struct policy_endpoint policy_server(const struct policy *p, uint32_t index);
 struct policy_endpoint policy_listener(const struct policy *p, uint32_t index);

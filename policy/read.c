@@ -33,6 +33,22 @@ static struct policy_notifications notifications(const struct policy *p,
     return n;
 }
 
+static struct policy_address address(const struct rec_endpoint *r)
+{
+    struct policy_address a = {.family = (uint8_t)r->family};
+    memcpy(a.bytes, r->address, sizeof a.bytes);
+    return a;
+}
+
+static struct policy_endpoint endpoint(const struct policy *p, const struct rec_endpoint *r)
+{
+    return (struct policy_endpoint){
+        .text = format_string(p, r->text),
+        .address = address(r),
+        .port = (uint16_t)r->port,
+    };
+}
+
 struct policy_settings policy_settings(const struct policy *p)
 {
     const struct rec_settings *s = RECORD(p, SETTINGS, 0);
@@ -52,22 +68,7 @@ struct policy_settings policy_settings(const struct policy *p)
         .dnssec = s->dnssec != 0,
         .sandbox_required = s->sandbox_required != 0,
         .notifications = notifications(p, s),
-    };
-}
-
-static struct policy_address address(const struct rec_endpoint *r)
-{
-    struct policy_address a = {.family = (uint8_t)r->family};
-    memcpy(a.bytes, r->address, sizeof a.bytes);
-    return a;
-}
-
-static struct policy_endpoint endpoint(const struct policy *p, const struct rec_endpoint *r)
-{
-    return (struct policy_endpoint){
-        .text = format_string(p, r->text),
-        .address = address(r),
-        .port = (uint16_t)r->port,
+        .metrics = endpoint(p, &s->metrics),
     };
 }
 

@@ -52,6 +52,9 @@ bool msg_get_end(const struct msg_reader *r);
 
 /* ---- messages --------------------------------------------------------------------------- */
 
+/* The field `listener` of the socket on which control serves metrics. */
+#define LISTENER_METRICS UINT16_MAX
+
 enum msg_kind {
     MSG_NONE, /* no message has kind 0 */
 #define MESSAGE(name, senders, receivers, descriptors, fields) MSG_##name,

@@ -45,6 +45,7 @@ void control_take_channel(struct control *control, struct span flow, unsigned in
     if (worker->fd >= 0)
         drop_channel(control, (unsigned)(worker - control->workers), "it was started anew");
     worker->fd = fd;
+    worker->starts++;
     worker->dropped = false;
 }
 

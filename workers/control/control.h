@@ -23,12 +23,14 @@ struct control_worker {
     int fd;                     /* -1: no channel */
     bool dropped;               /* the policy has it no more, and the process has ended */
     struct counters_page *page; /* or NULL */
+    unsigned starts;            /* channels to it that there have been */
 };
 
 /* Who an answer is awaited from: the index of a worker, or one of these. */
 enum { CONTROL_NOBODY = -1, CONTROL_MASTER = -2 };
 
 struct control_request;
+struct MHD_Daemon;
 
 /* What a client asked, while it is being answered. */
 struct control_job {
@@ -67,8 +69,9 @@ struct control_client {
 
 struct control {
     int master;
-    int listener; /* -1: none */
-    uid_t owner;  /* may ask, besides root */
+    int listener;               /* -1: none */
+    struct MHD_Daemon *metrics; /* NULL: not served */
+    uid_t owner;                /* may ask, besides root */
     uint32_t generation;
     uint64_t now;       /* microseconds, monotonic; set once a turn of the loop */
     uint64_t last_id;   /* of messages sent */

@@ -1,10 +1,17 @@
 /* One poll over all descriptors, and whose turn it is. */
 #include "workers/control/control.h"
+#include "workers/control/metrics.h"
 #include <errno.h>
 #include <poll.h>
 #include <time.h>
 
-enum { AT_MASTER, AT_LISTENER, AT_WORKERS, AT_CLIENTS = AT_WORKERS + LIMIT_ADMIN_WORKERS };
+enum {
+    AT_MASTER,
+    AT_LISTENER,
+    AT_METRICS,
+    AT_WORKERS,
+    AT_CLIENTS = AT_WORKERS + LIMIT_ADMIN_WORKERS
+};
 enum { POLL_COUNT = AT_CLIENTS + LIMIT_ADMIN_CLIENTS };
 
 uint64_t control_clock(void)
@@ -26,6 +33,7 @@ static void fill(const struct control *control, struct pollfd fds[POLL_COUNT])
     bool accepting = control->now >= control->accept_at;
     fds[AT_MASTER] = (struct pollfd){.fd = control->master, .events = POLLIN};
     fds[AT_LISTENER] = (struct pollfd){.fd = accepting ? control->listener : -1, .events = POLLIN};
+    fds[AT_METRICS] = (struct pollfd){.fd = metrics_descriptor(control), .events = POLLIN};
     for (unsigned i = 0; i < LIMIT_ADMIN_WORKERS; i++)
         fds[AT_WORKERS + i] = (struct pollfd){
             .fd = i < control->worker_count ? control->workers[i].fd : -1, .events = POLLIN};
@@ -51,6 +59,12 @@ static int wait_time(const struct control *control)
     return milliseconds < INT32_MAX ? (int)milliseconds : INT32_MAX;
 }
 
+/* Of two times to wait; -1 is for ever. */
+static int shorter(int a, int b)
+{
+    return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
 static bool drained(const struct control *control)
 {
     if (!control->draining)
@@ -70,12 +84,13 @@ void control_serve(struct control *control)
     static struct pollfd fds[POLL_COUNT];
     for (control->now = control_clock(); !drained(control); control->now = control_clock()) {
         fill(control, fds);
-        int n = poll(fds, POLL_COUNT, wait_time(control));
+        int n = poll(fds, POLL_COUNT, shorter(wait_time(control), metrics_wait(control)));
         if (n < 0 && errno != EINTR)
             fatal_env(EXIT_OSERR, errno, "poll");
         if (n < 0)
             continue;
         control->now = control_clock();
+        metrics_run(control);
         /* Clients before channels: what came for a slot that a client has left stays unheard, as
          * ids are never used twice. */
         for (unsigned i = 0; i < LIMIT_ADMIN_CLIENTS; i++)

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <poll.h>
+#include <stdio.h>
 #include <unistd.h>
 
 union address {
@@ -117,9 +118,9 @@ static bool want(struct master *m, const char *flow, unsigned worker,
         if (m->listening_count < LIMIT_LISTENING)
             fd = open_listener(m, e);
         if (fd < 0) {
-            report_add(report, "flow \"%s\": can't listen on %.*s: %s%s", flow, (int)e->text.n,
-                       (const char *)e->text.p, strerror(errno),
-                       errno == EACCES ? " (ports below 1024 need root)" : "");
+            report_add(report, "%s%s%s: can't listen on %.*s: %s%s", *flow ? "flow \"" : "metrics",
+                       flow, *flow ? "\"" : "", (int)e->text.n, (const char *)e->text.p,
+                       strerror(errno), errno == EACCES ? " (ports below 1024 need root)" : "");
             return false;
         }
         l = &m->listening[m->listening_count++];
@@ -128,7 +129,7 @@ static bool want(struct master *m, const char *flow, unsigned worker,
                                 .address = e->address,
                                 .port = e->port,
                                 .opened = generation};
-        memcpy(l->flow, flow, sizeof l->flow);
+        (void)snprintf(l->flow, sizeof l->flow, "%s", flow);
     }
     l->wanted = generation;
     return true;
@@ -147,7 +148,8 @@ bool listeners_prepare(struct master *m, const struct generation *g, struct repo
                     return false;
             }
     }
-    return true;
+    struct policy_endpoint metrics = policy_settings(&g->policy).metrics;
+    return metrics.port == 0 || want(m, "", 0, &metrics, g->number, report);
 }
 
 static void close_some(struct master *m, bool opened, uint32_t number)
@@ -190,6 +192,20 @@ void listeners_send(struct master *m, struct process *worker)
                                   .fds = {l->fd, -1},
                                   .listener = {.listener = (uint16_t)number, .address = e.text}});
     }
+}
+
+void listeners_send_metrics(struct master *m, struct process *control)
+{
+    struct policy_endpoint e = policy_settings(&m->generation.policy).metrics;
+    if (e.port == 0)
+        return;
+    const struct listening *l = find(m, "", 0, &e);
+    BUG_ON(l == NULL);
+    process_send(
+        m, control,
+        &(struct ipc_message){.kind = MSG_listener,
+                              .fds = {l->fd, -1},
+                              .listener = {.listener = LISTENER_METRICS, .address = e.text}});
 }
 
 /* ---- the admin socket -------------------------------------------------------------------------

@@ -246,6 +246,8 @@ void listeners_abort(struct master *m, uint32_t number);
 /* Closes those that the generation of that number does not want. */
 void listeners_commit(struct master *m, uint32_t number);
 void listeners_send(struct master *m, struct process *worker);
+/* To control: the socket of the metrics, when the policy has one. */
+void listeners_send_metrics(struct master *m, struct process *control);
 
 /* The admin socket: made, bound, listening. -1 with text in report. */
 int control_listen(struct span path, struct report *report);

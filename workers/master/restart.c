@@ -83,6 +83,7 @@ uint64_t process_bearings(const struct policy *policy, const struct process *p)
         break;
     case ROLE_CONTROL:
         mix_span(&h, settings.control_socket);
+        mix_endpoint(&h, &settings.metrics);
         break;
     default:
         break;

@@ -111,6 +111,7 @@ static void send_to_control(struct master *m, struct process *p)
     struct span path = policy_settings(&m->generation.policy).control_socket;
     send_fd(m, p, (struct ipc_message){.kind = MSG_listener, .listener = {.address = path}},
             m->control);
+    listeners_send_metrics(m, p);
     for (unsigned i = 0; i < LIMIT_PROCESSES; i++) {
         struct process *q = &m->processes[i];
         if (!q->used || q->role != ROLE_CONNECTION)
