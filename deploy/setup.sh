@@ -17,8 +17,8 @@ tools=${MGID_TOOLS:-$here/build/tools}
 
 build_packages=(gcc libc6-dev make pkg-config liburing-dev android-libboringssl-dev libseccomp-dev
     libjansson-dev libmicrohttpd-dev check libunbound-dev libidn2-dev dns-root-data ca-certificates)
-test_packages=(mandoc zsh fish prometheus swaks libnet-ssleay-perl nsd haproxy openssl python3-jsonschema gnutls-bin python3 curl
-    iproute2 procps util-linux)
+test_packages=(mandoc zsh fish prometheus swaks libnet-ssleay-perl nsd haproxy openssl python3-jsonschema gnutls-bin
+    python3 curl iproute2 procps util-linux)
 fuzz_packages=(clang llvm)
 # Packages that bring a server which Debian would start; only the programs are wanted.
 service_packages=(nsd haproxy prometheus)

@@ -73,7 +73,8 @@ static void host_failed(struct worker *w, struct client *c, const char *why)
     struct candidate *own = own_candidate(c);
     (void)snprintf(text, sizeof text, "%s: %s", c->relay, why);
     if (own && c->starting)
-        destination_candidate_failed(w, c->destination, own, text);
+        destination_candidate_failed(w, c->destination, own, text,
+                                     c->tls_unmet ? "4.7.5" : "4.4.1");
     client_close(w, c);
 }
 
@@ -141,7 +142,7 @@ bool client_open(struct worker *w, struct destination *d)
             w->clients_short = true; /* our want, not the host's fault */
             return false;
         }
-        destination_candidate_failed(w, d, candidate, strerror(error));
+        destination_candidate_failed(w, d, candidate, strerror(error), "4.4.1");
         return true; /* perhaps another one can */
     }
     c->generation = generation_hold(g);
@@ -211,6 +212,7 @@ static void handshake_failed(struct worker *w, struct client *c, const char *wha
     (void)snprintf(why, sizeof why, "TLS: %s", unmet ? tls->verdict.reason : what);
     counter_add(w->counters, COUNTER_tls_handshake_failures_out, 1);
     bool require = c->config.tls == SMTP_TLS_REQUIRE;
+    c->tls_unmet = require;
     if (require)
         counter_add(w->counters, COUNTER_tls_demand_unmet, 1);
     /* Without the keeper no handshake succeeds: that says nothing against this host's TLS. */
@@ -365,6 +367,7 @@ static enum step client_step(struct worker *w, struct client *c, struct span *in
     case SMTP_CL_REFUSED:
         return on_refused(w, c, "refused");
     case SMTP_CL_DOWNGRADE:
+        c->tls_unmet = true;
         counter_add(w->counters, COUNTER_tls_demand_unmet, 1);
         return on_refused(w, c, "TLS is required and not to be had");
     case SMTP_CL_CLOSED:

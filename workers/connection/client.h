@@ -43,6 +43,7 @@ struct client {
     struct smtp_stuffer stuffer;
     struct seven_bit *converter; /* NULL, or what the body goes through: on the heap, ours */
     struct candidate candidate;
+    bool tls_unmet;               /* the route's demand of TLS was not met */
     char relay[LIMIT_RELAY_TEXT]; /* "host[address]:port" */
 };
 

@@ -233,7 +233,10 @@ static void fail_some(struct worker *w, struct destination *d)
 static void begin_failing(struct worker *w, struct destination *d, bool permanent,
                           const char *status)
 {
-    (void)snprintf(d->failing_status, sizeof d->failing_status, "%s", status);
+    char copy[sizeof d->status]; /* status may be d->status */
+    (void)snprintf(copy, sizeof copy, "%s", status);
+    memcpy(d->status, copy, sizeof copy); /* of what fails while it is down, too */
+    memcpy(d->failing_status, copy, sizeof copy);
     d->failing = d->ready.count;
     d->failing_for_good = permanent;
     fail_some(w, d);
@@ -270,10 +273,11 @@ struct candidate *destination_candidate(const struct worker *w, struct destinati
 }
 
 void destination_candidate_failed(struct worker *w, struct destination *d, struct candidate *c,
-                                  const char *why)
+                                  const char *why, const char *status)
 {
     c->bad_until = w->now + pause_microseconds(w);
     (void)snprintf(d->reason, sizeof d->reason, "%s", why);
+    (void)snprintf(d->status, sizeof d->status, "%s", status);
     log_begin(LOG_NOTICE, "host failed");
     log_text("route", d->route);
     log_text("host", c->host);
@@ -288,6 +292,7 @@ void destination_candidate_distrust(const struct worker *w, struct destination *
         return;
     c->bad_until = w->now + 4 * pause_microseconds(w);
     (void)snprintf(d->reason, sizeof d->reason, "%s", why);
+    (void)snprintf(d->status, sizeof d->status, "4.4.2");
 }
 
 /* ---- names ------------------------------------------------------------------------------ */
@@ -462,7 +467,7 @@ static bool connect_once_more(struct worker *w, struct destination *d,
     if (!pace_may_connect(&d->pace, limits, w->now, d->clients)) {
         /* While another connection still works it serves. */
         if (w->now < d->pace.down_until && d->clients == 0 && has_first_timers(d))
-            begin_failing(w, d, false, "4.4.1");
+            begin_failing(w, d, false, d->status);
         return false;
     }
     if (!is_known(w, d)) {
@@ -471,7 +476,7 @@ static bool connect_once_more(struct worker *w, struct destination *d,
     }
     if (!destination_candidate(w, d)) {
         if (d->clients == 0)
-            destination_failed(w, d, d->reason, false, "4.4.1");
+            destination_failed(w, d, d->reason, false, d->status);
         return false;
     }
     if (client_open(w, d))

@@ -52,6 +52,7 @@ struct destination {
     bool listed[DESTINATION_LISTS];
     struct timer timer; /* when its pace lets it go on; nothing left to do: to be forgotten */
     char reason[LIMIT_REASON];
+    char status[12]; /* that goes with it, when a host failed (RFC 3463) */
     uint32_t candidate_count;
     struct candidate candidates[LIMIT_CANDIDATES];
 };
@@ -91,9 +92,10 @@ void destination_resolver_gone(struct worker *w);
 /* The best host that is not passed over, or NULL. */
 struct candidate *destination_candidate(const struct worker *w, struct destination *d);
 
-/* The host could not be used, and why; the next one is tried, or everything is deferred. */
+/* The host could not be used, why, and the enhanced status of that; the next one is tried, or
+ * everything is deferred. */
 void destination_candidate_failed(struct worker *w, struct destination *d, struct candidate *c,
-                                  const char *why);
+                                  const char *why, const char *status);
 
 /* The host took a connection and broke the mail off: where there are others they come first, until
  * a deferred mail's next attempt or two are over. */
