@@ -6,7 +6,7 @@ source "$(dirname "$0")/lib.sh"
 e2e_begin
 start_sink home 127.0.0.1 --no-starttls
 HOME_PORT=$SINK_PORT
-start_sink strict 127.0.0.1 --no-starttls --reply-rcpt 'unknown@*=550 5.1.1 no such user'
+start_sink strict 127.0.0.1 --no-starttls --reply-rcpt 'unknown*@*=550 5.1.1 no such user'
 STRICT_PORT=$SINK_PORT
 start_sink vault 127.0.0.1 --cert "$CERTS/platform.pem" --key "$CERTS/platform.key" \
     --reply-rcpt 'secret@*=550 5.2.2 mailbox full'
@@ -74,6 +74,7 @@ mail("never@example.ch", "", ["unknown@example.org NOTIFY=NEVER", "unknown@a.exa
 mail("yes@example.ch", "RET=FULL", ["good@example.org NOTIFY=SUCCESS", "fine@example.org NOTIFY=FAILURE"])
 mail("both@example.ch", "", ["good@example.org NOTIFY=SUCCESS,FAILURE", "unknown@example.org"])
 mail("rule@example.ch", "", ["never@example.org", "good@example.org"], subject="=?utf-8?q?=3Cim=3E?=")
+mail("crowd@example.ch", "", [f"unknown{i}@example.org NOTIFY=FAILURE" for i in range(40)])
 mail("vault@example.ch", "RET=FULL", ["secret@example.org"])
 mail("", "", ["unknown@lost.example"])
 SEND
@@ -102,6 +103,13 @@ notice yes@example.ch action=relayed status=2.0.0 recipients=good@example.org re
 notice both@example.ch "subject=$FAILED" action=failed,relayed recipients=good@example.org,unknown@example.org
 notice rule@example.ch status=5.7.1 recipients=never@example.org 'diagnostic=not so' \
     'says=Die Nachricht wurde durch eine Regel eines Mailservers abgelehnt.'
+# More recipients than one notification names.
+must "three notices" wait_for 15 sink_has home crowd@example.ch 3
+for file in $(json_lines "$WORK/home.log" event=mail recipients=crowd@example.ch --print file); do
+    must "a notice to crowd" python3 "$E2E/notice.py" "$file" action=failed status=5.1.1
+    grep -h '^Final-Recipient:' "$file" >>"$WORK/crowd"
+done
+equal "recipients named, each once" 40/40 "$(sort -u "$WORK/crowd" | wc -l)/$(wc -l <"$WORK/crowd")"
 # What demanded TLS does not come back whole over a way that does not.
 notice vault@example.ch status=5.2.2 returned=text/rfc822-headers 'says=Das Postfach des Empfängers ist voll.'
 notice master@example.ch action=failed recipients=unknown@lost.example
@@ -133,4 +141,4 @@ queue_empty()
     ! grep -q '"queue_id"' "$WORK/queue"
 }
 must "nothing stays in the queue" wait_for 15 queue_empty
-equal "all that came home" 9 "$(json_lines "$WORK/home.log" event=mail --count)"
+equal "all that came home" 12 "$(json_lines "$WORK/home.log" event=mail --count)"

@@ -286,30 +286,8 @@ static uint8_t times_over(const struct worker *w, const struct mail *m)
     return n;
 }
 
-void bounce_delayed(struct worker *w, struct mail *m)
-{
-    struct notice n = {.about = m, .to = addressee(w, m, false)};
-    uint8_t due = times_over(w, m);
-    if (due == 0 || n.to.n == 0 || m->delay_notice)
-        return;
-    for (uint32_t i = 0; i < m->recipient_count && n.count < LIMIT_DSN_RECIPIENTS; i++) {
-        struct recipient *r = &m->recipients[i];
-        if (r->delivery && r->state == RECIPIENT_DEFERRED && r->outcome == OUTCOME_NONE &&
-            r->notices < due && asked(m, r, DSN_DELAYED)) {
-            add(w, &n, r, DSN_DELAYED, 0);
-            r->notices_due = due;
-        }
-    }
-    struct mail *notice = n.count > 0 ? make(w, &n) : NULL;
-    if (!notice) /* without memory: the next deferral comes here again */
-        return;
-    m->delay_notice = true;
-    mail_hold(w, m);
-    notice->delayed = m;
-    commit_add(w, notice);
-}
-
-/* The spool is told, so that a restart repeats none. */
+/* What the notification names is told, or is not (ok). The spool hears of it, so that a restart
+ * repeats none. */
 static void note_told(struct worker *w, struct mail *m, struct span notice, bool ok)
 {
     for (uint32_t i = 0; i < m->recipient_count; i++) {
@@ -326,6 +304,31 @@ static void note_told(struct worker *w, struct mail *m, struct span notice, bool
         }
         r->notices_due = 0;
     }
+}
+
+void bounce_delayed(struct worker *w, struct mail *m)
+{
+    struct notice n = {.about = m, .to = addressee(w, m, false)};
+    uint8_t due = times_over(w, m);
+    if (due == 0 || n.to.n == 0 || m->delay_notice)
+        return;
+    for (uint32_t i = 0; i < m->recipient_count && n.count < LIMIT_DSN_RECIPIENTS; i++) {
+        struct recipient *r = &m->recipients[i];
+        if (r->delivery && r->state == RECIPIENT_DEFERRED && r->outcome == OUTCOME_NONE &&
+            r->notices < due && asked(m, r, DSN_DELAYED)) {
+            add(w, &n, r, DSN_DELAYED, 0);
+            r->notices_due = due;
+        }
+    }
+    struct mail *notice = n.count > 0 ? make(w, &n) : NULL;
+    if (!notice) { /* no memory: the next deferral comes here again */
+        note_told(w, m, SPAN_EMPTY, false);
+        return;
+    }
+    m->delay_notice = true;
+    mail_hold(w, m);
+    notice->delayed = m;
+    commit_add(w, notice);
 }
 
 static void delay_committed(struct worker *w, struct mail *notice, bool ok)
