@@ -25,6 +25,15 @@ PANELS = [
                             "{{flow}} mean time")]),
     ("Mails in a group commit", "short",
      [(f"{BY} (rate(mgid_batch_records_total[5m])) / {BY} (rate(mgid_batches_committed_total[5m]))", "{{flow}}")]),
+    ("Delivery: median and 95 %", "s", [
+        (f"histogram_quantile({q}, sum by (flow, le) (rate(mgid_delivery_seconds_bucket[5m])))", f"{{{{flow}}}} {q}")
+        for q in (0.5, 0.95)]),
+    ("Oldest mail", "s", [("max by (flow) (mgid_queue_oldest_seconds)", "{{flow}}")]),
+    ("Mail sizes: median and 95 %", "bytes", [
+        (f"histogram_quantile({q}, sum by (flow, le) (rate(mgid_mail_bytes_bucket[5m])))", f"{{{{flow}}}} {q}")
+        for q in (0.5, 0.95)]),
+    ("Sync: 95 %", "s", [
+        ("histogram_quantile(0.95, sum by (flow, le) (rate(mgid_commit_seconds_bucket[5m])))", "{{flow}}")]),
     ("Workers", "short", [(f"{BY} (mgid_worker_up)", "{{flow}} up"),
                           (f"{BY} (increase(mgid_worker_starts_total[1h]))", "{{flow}} starts in an hour")]),
     ("Policy generation", "short", [("mgid_policy_generation", "{{instance}}")]),

@@ -14,12 +14,20 @@ const struct counter_description counter_descriptions[COUNTER_COUNT] = {
 #undef COUNTER
 };
 
+const struct histogram_description histogram_descriptions[HISTOGRAM_COUNT] = {
+#define HISTOGRAM(name, scale, help, ...) [HISTOGRAM_##name] = {#name, scale, help, {__VA_ARGS__}},
+#include "engine/counters/histograms.def"
+#undef HISTOGRAM
+};
+
 enum { SIZE_SEALS = F_SEAL_SHRINK | F_SEAL_GROW };
 
 static int prepare(int fd)
 {
-    const struct counters_page head = {
-        .magic = COUNTERS_MAGIC, .version = COUNTERS_VERSION, .count = COUNTER_COUNT};
+    const struct counters_page head = {.magic = COUNTERS_MAGIC,
+                                       .version = COUNTERS_VERSION,
+                                       .count = COUNTER_COUNT,
+                                       .histograms_count = HISTOGRAM_COUNT};
     if (ftruncate(fd, LIMIT_COUNTER_PAGE) != 0)
         return -1;
     ssize_t n = pwrite(fd, &head, sizeof head, 0);
@@ -67,7 +75,7 @@ struct counters_page *counters_map(int fd, bool writable)
     if (page == MAP_FAILED)
         return NULL;
     if (page->magic != COUNTERS_MAGIC || page->version != COUNTERS_VERSION ||
-        page->count != COUNTER_COUNT) {
+        page->count != COUNTER_COUNT || page->histograms_count != HISTOGRAM_COUNT) {
         counters_unmap(page);
         errno = EINVAL;
         return NULL;

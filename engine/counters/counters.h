@@ -33,15 +33,42 @@ struct counter_description {
 /* Indexed by enum counter. */
 extern const struct counter_description counter_descriptions[COUNTER_COUNT];
 
+enum histogram {
+#define HISTOGRAM(name, ...) HISTOGRAM_##name,
+#include "engine/counters/histograms.def"
+#undef HISTOGRAM
+    HISTOGRAM_COUNT
+};
+
+enum { HISTOGRAM_BOUNDS = 10 };
+
+struct histogram_description {
+    const char *name;
+    uint64_t scale;
+    const char *help;
+    uint64_t bounds[HISTOGRAM_BOUNDS]; /* ascending; 0: no further one */
+};
+
+/* Indexed by enum histogram. */
+extern const struct histogram_description histogram_descriptions[HISTOGRAM_COUNT];
+
+/* What was observed: how often up to each bound (and above that before it), and above the last. */
+struct histogram_values {
+    _Atomic uint64_t buckets[HISTOGRAM_BOUNDS + 1];
+    _Atomic uint64_t sum;
+};
+
 /* "mgidcntr" read as a number, and the layout's version: a page of another build is refused. */
 #define COUNTERS_MAGIC UINT64_C(0x72746e636469676d)
-#define COUNTERS_VERSION 1
+#define COUNTERS_VERSION 2
 
 struct counters_page {
     uint64_t magic;
     uint32_t version;
-    uint32_t count; /* COUNTER_COUNT of the build that made it */
+    uint16_t count;            /* COUNTER_COUNT of the build that made it */
+    uint16_t histograms_count; /* HISTOGRAM_COUNT likewise */
     _Atomic uint64_t values[COUNTER_COUNT];
+    struct histogram_values histograms[HISTOGRAM_COUNT];
 };
 static_assert(sizeof(struct counters_page) <= LIMIT_COUNTER_PAGE, "the counters fit their page");
 static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "another process reads the values");
@@ -80,6 +107,21 @@ static inline void counter_add(struct counters_page *page, enum counter c, uint6
 static inline void counter_sub(struct counters_page *page, enum counter c, uint64_t n)
 {
     counter_set(page, c, counter_value(page, c) - n);
+}
+
+/* Counts the value, as the histogram is observed in. */
+static inline void histogram_observe(struct counters_page *page, enum histogram h, uint64_t value)
+{
+    struct histogram_values *v = &page->histograms[h];
+    const uint64_t *bounds = histogram_descriptions[h].bounds;
+    unsigned i = 0;
+    while (i < HISTOGRAM_BOUNDS && bounds[i] > 0 && value > bounds[i])
+        i++;
+    i = i < HISTOGRAM_BOUNDS && bounds[i] > 0 ? i : HISTOGRAM_BOUNDS;
+    uint64_t n = atomic_load_explicit(&v->buckets[i], memory_order_relaxed);
+    uint64_t sum = atomic_load_explicit(&v->sum, memory_order_relaxed);
+    atomic_store_explicit(&v->buckets[i], n + 1, memory_order_relaxed);
+    atomic_store_explicit(&v->sum, sum + value, memory_order_relaxed);
 }
 
 #endif

@@ -112,8 +112,10 @@ static void refused(const struct counters_page *head, off_t size, int seals)
 START_TEST(refuses_what_is_no_page)
 {
     const int seals = F_SEAL_SHRINK | F_SEAL_GROW;
-    struct counters_page head = {
-        .magic = COUNTERS_MAGIC, .version = COUNTERS_VERSION, .count = COUNTER_COUNT};
+    struct counters_page head = {.magic = COUNTERS_MAGIC,
+                                 .version = COUNTERS_VERSION,
+                                 .count = COUNTER_COUNT,
+                                 .histograms_count = HISTOGRAM_COUNT};
     int fd = forge(&head, LIMIT_COUNTER_PAGE, seals);
     struct counters_page *page = counters_map(fd, false);
     ck_assert_ptr_nonnull(page);
@@ -163,11 +165,53 @@ START_TEST(names_are_usable_in_metrics)
 }
 END_TEST
 
+START_TEST(histograms_count_by_bounds)
+{
+    int fds[2];
+    ck_assert_int_eq(counters_create(fds), 0);
+    struct counters_page *page = counters_map(fds[0], true);
+    const struct histogram_description *d = &histogram_descriptions[HISTOGRAM_mail_bytes];
+    unsigned bounds = 0;
+    while (bounds < HISTOGRAM_BOUNDS && d->bounds[bounds] > 0)
+        bounds++;
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < bounds; i++) {
+        histogram_observe(page, HISTOGRAM_mail_bytes, d->bounds[i]);
+        histogram_observe(page, HISTOGRAM_mail_bytes, d->bounds[i] + 1);
+        sum += 2 * d->bounds[i] + 1;
+    }
+    histogram_observe(page, HISTOGRAM_mail_bytes, 0);
+    const struct histogram_values *v = &page->histograms[HISTOGRAM_mail_bytes];
+    for (unsigned i = 0; i <= HISTOGRAM_BOUNDS; i++)
+        ck_assert_uint_eq(atomic_load(&v->buckets[i]), i < bounds              ? 2
+                                                       : i == HISTOGRAM_BOUNDS ? 1
+                                                                               : 0);
+    ck_assert_uint_eq(atomic_load(&v->sum), sum);
+    counters_unmap(page);
+    (void)close(fds[0]);
+    (void)close(fds[1]);
+}
+END_TEST
+
+START_TEST(histograms_have_rising_bounds)
+{
+    for (unsigned h = 0; h < HISTOGRAM_COUNT; h++) {
+        const struct histogram_description *d = &histogram_descriptions[h];
+        ck_assert(d->bounds[0] > 0 && d->scale > 0);
+        for (unsigned i = 1; i < HISTOGRAM_BOUNDS; i++)
+            ck_assert(d->bounds[i] == 0 ||
+                      (d->bounds[i - 1] > 0 && d->bounds[i] > d->bounds[i - 1]));
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("counters");
     TCase *tc = tcase_create("page");
     tcase_add_test(tc, counts_across_processes);
+    tcase_add_test(tc, histograms_count_by_bounds);
+    tcase_add_test(tc, histograms_have_rising_bounds);
     tcase_add_test(tc, restart_keeps_counters_and_clears_gauges);
     tcase_add_test(tc, reader_cannot_write_nor_anyone_resize);
     tcase_add_test(tc, refuses_what_is_no_page);

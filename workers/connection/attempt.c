@@ -546,6 +546,8 @@ void attempt_settled(struct worker *w, struct client *c, bool delivered)
             continue;
         }
         note_delivered(c, r);
+        histogram_observe(w->counters, HISTOGRAM_delivery_seconds,
+                          w->wall > m->arrival ? (uint64_t)(w->wall - m->arrival) : 0);
         counter_add(w->counters, COUNTER_deliveries_ok, 1);
         log_delivered(w, c, r);
     }

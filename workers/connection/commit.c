@@ -183,6 +183,10 @@ static void finish(struct worker *w)
     if (status == SPOOL_OK) {
         counter_add(w->counters, COUNTER_batches_committed, 1);
         counter_add(w->counters, COUNTER_sync_microseconds, w->now - c->started);
+        if (c->io.sync) {
+            histogram_observe(w->counters, HISTOGRAM_commit_seconds, w->now - c->started);
+            histogram_observe(w->counters, HISTOGRAM_commit_mails, c->io.mail_count);
+        }
     } else {
         refused(w, status);
     }

@@ -397,6 +397,7 @@ void transaction_committed(struct worker *w, struct transaction *t, bool ok)
     if (ok) {
         t->mail = NULL;
         log_accepted(m);
+        histogram_observe(w->counters, HISTOGRAM_mail_bytes, m->size);
     } else if ((m->flags & MAIL_LARGE) && !t->large.active) {
         spool_large_discard(w->spool, m->id); /* whole and synced, but no record names it */
     }

@@ -99,6 +99,17 @@ static bool drained(const struct worker *w)
                            w->now >= w->drain_until);
 }
 
+/* Age of the oldest mail, in seconds: ids begin with the time. */
+static uint64_t oldest_seconds(const struct worker *w)
+{
+    uint64_t id;
+    uint32_t entry;
+    if (!order_next(&w->queue.order, 0, &id, &entry))
+        return 0;
+    int64_t age = w->wall - (int64_t)queue_id_microseconds(id);
+    return age > 0 ? (uint64_t)age / 1000000 : 0;
+}
+
 /* Once a second: what need not be exact to the moment. */
 static void housekeeping(struct worker *w)
 {
@@ -111,6 +122,7 @@ static void housekeeping(struct worker *w)
         w->clients_short = false;
         destination_wake_starved(w);
     }
+    counter_set(w->counters, COUNTER_queue_oldest_seconds, oldest_seconds(w));
     counter_set(w->counters, COUNTER_pool_buffers_free, chunk_pool_free(&w->chunks));
     if (!w->serving)
         return;

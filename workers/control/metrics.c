@@ -47,6 +47,40 @@ static void tell_counter(const struct control *control, FILE *out, enum counter 
     }
 }
 
+/* The buckets of one worker, each with those below it. */
+static void tell_buckets(FILE *out, const struct control_worker *worker, enum histogram h)
+{
+    const struct histogram_description *d = &histogram_descriptions[h];
+    const struct histogram_values *v = &worker->page->histograms[h];
+    uint64_t n = 0;
+    for (unsigned i = 0; i <= HISTOGRAM_BOUNDS; i++) {
+        bool last = i == HISTOGRAM_BOUNDS;
+        if (!last && d->bounds[i] == 0)
+            continue;
+        n += atomic_load_explicit(&v->buckets[i], memory_order_relaxed);
+        fprintf(out, "mgid_%s_bucket{flow=\"%s\",worker=\"%u\",le=\"", d->name, worker->flow,
+                worker->index);
+        if (last)
+            fputs("+Inf", out);
+        else
+            fprintf(out, "%.9g", (double)d->bounds[i] / (double)d->scale);
+        fprintf(out, "\"} %llu\n", (unsigned long long)n);
+    }
+    uint64_t sum = atomic_load_explicit(&v->sum, memory_order_relaxed);
+    fprintf(out, "mgid_%s_sum{flow=\"%s\",worker=\"%u\"} %.6f\n", d->name, worker->flow,
+            worker->index, (double)sum / (double)d->scale);
+    fprintf(out, "mgid_%s_count{flow=\"%s\",worker=\"%u\"} %llu\n", d->name, worker->flow,
+            worker->index, (unsigned long long)n);
+}
+
+static void tell_histogram(const struct control *control, FILE *out, enum histogram h)
+{
+    head(out, histogram_descriptions[h].name, "histogram", histogram_descriptions[h].help);
+    for (unsigned i = 0; i < control->worker_count; i++)
+        if (control->workers[i].page)
+            tell_buckets(out, &control->workers[i], h);
+}
+
 static void tell_workers(const struct control *control, FILE *out)
 {
     head(out, "worker_up", "gauge", "1: the worker is there");
@@ -77,6 +111,8 @@ static char *tell_all(const struct control *control, size_t *n)
     tell_workers(control, out);
     for (unsigned c = 0; c < COUNTER_COUNT; c++)
         tell_counter(control, out, c);
+    for (unsigned h = 0; h < HISTOGRAM_COUNT; h++)
+        tell_histogram(control, out, h);
     bool failed = ferror(out) != 0;
     if (fclose(out) != 0 || failed) {
         free(text);
