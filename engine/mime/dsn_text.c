@@ -153,6 +153,16 @@ static void tell_action(struct telling *t, enum dsn_action action)
     prose_gap(&t->prose);
 }
 
+/* What of the original is there; nothing is said of nothing. */
+static void say_attached(struct telling *t)
+{
+    if (t->frame->whole)
+        say(t, SENTENCE_CONTENT_BACK, NULL);
+    else if (dsn_header_section(t->frame->in->content).n > 0)
+        say(t, SENTENCE_HEADERS_BACK, NULL);
+    prose_gap(&t->prose);
+}
+
 static void tell_in(struct telling *t, struct span subject)
 {
     const struct dsn *in = t->frame->in;
@@ -169,8 +179,7 @@ static void tell_in(struct telling *t, struct span subject)
     prose_gap(&t->prose);
     for (unsigned action = 0; action < DSN_ACTION_COUNT; action++)
         tell_action(t, action);
-    say(t, t->frame->whole ? SENTENCE_CONTENT_BACK : SENTENCE_HEADERS_BACK, NULL);
-    prose_gap(&t->prose);
+    say_attached(t);
 }
 
 /* What the servers said: once, at the end, as it is no text for most. */

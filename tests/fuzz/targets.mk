@@ -13,6 +13,7 @@ FUZZLIBS_client := $(LIB_idn)
 FUZZ_header := mime log ipc
 FUZZ_edit := mime log ipc
 FUZZ_dsn := mime log ipc
+FUZZ_xtext := mime log ipc
 FUZZ_ipc := ipc log
 FUZZ_spool := spool log ipc
 FUZZ_policy := policy-compiler policy mime log ipc

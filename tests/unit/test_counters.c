@@ -137,6 +137,9 @@ START_TEST(refuses_what_is_no_page)
     other = head;
     other.count--;
     refused(&other, LIMIT_COUNTER_PAGE, seals);
+    other = head;
+    other.histograms_count++;
+    refused(&other, LIMIT_COUNTER_PAGE, seals);
 
     int pipe_fds[2];
     ck_assert_int_eq(pipe(pipe_fds), 0);

@@ -153,6 +153,9 @@ START_TEST(says_what_the_mail_was)
     in.whole = true;
     out = rig_compose(&in);
     says(&out, "Your message is attached.");
+    in.content = SPAN_EMPTY; /* the spool could not give it */
+    out = rig_compose(&in);
+    says_not(&out, "attached");
     in.content = SPAN_LIT("X: 1\r\n\r\n");
     out = rig_compose(&in);
     says_not(&out, "Subject:");
