@@ -149,6 +149,8 @@ $(BUILD)/tests/fake_role: $(BUILD)/obj/tests/e2e/fake_role.o $(foreach a,sandbox
 .PHONY: units
 units: $(UNIT_BINARIES)
 
+-include deploy/man/docs.mk
+
 # --- everything that a test needs, and the tests ---
 # The recipes below begin with the set-up and then call make again: what the machine lacked when
 # this file was read (pkg-config, headers) may be there by then.
@@ -215,8 +217,6 @@ sbom: all
 
 reproducible: setup
 	@tests/reproducible.sh
-
--include deploy/man/docs.mk
 
 # --- installing ---
 .PHONY: install clean
