@@ -17,6 +17,28 @@ static void put_host(struct text *t, const char *name, struct span host)
     text_line(t, "");
 }
 
+/* An address where a name is expected: it goes in brackets (RFC 5321 4.1.3). */
+static bool is_address(struct span host)
+{
+    for (size_t i = 0; i < host.n; i++)
+        if (host.p[i] == ':')
+            return host.p[0] != '[';
+    for (size_t i = 0; i < host.n; i++)
+        if (!ascii_digit(host.p[i]) && host.p[i] != '.')
+            return false;
+    return host.n > 0;
+}
+
+static void put_remote_mta(struct text *t, struct span host)
+{
+    bool address = is_address(host);
+    bool v6 = address && memchr(host.p, ':', host.n) != NULL;
+    text_string(t, "Remote-MTA: dns; ");
+    text_string(t, v6 ? "[IPv6:" : address ? "[" : "");
+    text_clean(t, TEXT_HOST, host, LIMIT_DOMAIN);
+    text_line(t, address ? "]" : "");
+}
+
 static bool ascii(struct span s)
 {
     for (size_t i = 0; i < s.n; i++)
@@ -117,7 +139,7 @@ static void put_recipient(const struct dsn_frame *f, const struct dsn_recipient 
     text_line(t, action_names[r->action]);
     put_status(t, r);
     if (r->remote_mta.n > 0)
-        put_host(t, "Remote-MTA: dns; ", r->remote_mta);
+        put_remote_mta(t, r->remote_mta);
     if (r->diagnostic.n > 0) {
         text_string(t, r->remote_reply ? "Diagnostic-Code: smtp; " : "Diagnostic-Code: x-mgid; ");
         text_words(t, TEXT_FREE, r->diagnostic, LIMIT_REASON, " ");

@@ -154,6 +154,28 @@ START_TEST(time_over_has_its_own_status)
 }
 END_TEST
 
+START_TEST(addresses_of_hosts_have_brackets)
+{
+    static const char *const hosts[][2] = {{"im.post.ch", "im.post.ch"},
+                                           {"192.0.2.1", "[192.0.2.1]"},
+                                           {"2001:db8::1", "[IPv6:2001:db8::1]"},
+                                           {"[192.0.2.1]:25", "[192.0.2.1]:25"},
+                                           {"4.example", "4.example"}};
+    for (size_t i = 0; i < COUNT(hosts); i++) {
+        struct dsn_recipient r = {.address = SPAN_LIT("a@b.ch"),
+                                  .action = DSN_FAILED,
+                                  .remote_mta = span_str(hosts[i][0])};
+        struct dsn in = rig_dsn();
+        char expected[128];
+        in.recipients = &r;
+        in.recipient_count = 1;
+        struct dsn_output out = rig_compose(&in);
+        (void)snprintf(expected, sizeof expected, "\r\nRemote-MTA: dns; %s\r\n", hosts[i][1]);
+        has(&out, expected);
+    }
+}
+END_TEST
+
 /* ---- the original recipient ------------------------------------------------------------- */
 
 static const struct {
@@ -357,6 +379,7 @@ int main(void)
     tcase_add_test(t, hostile_spans_stay_in_their_place);
     tcase_add_loop_test(t, status_codes, 0, (int)COUNT(statuses));
     tcase_add_test(t, time_over_has_its_own_status);
+    tcase_add_test(t, addresses_of_hosts_have_brackets);
     tcase_add_loop_test(t, original_recipients, 0, (int)COUNT(originals));
     tcase_add_test(t, utf8_mail_has_global_parts);
     tcase_add_test(t, returns_the_whole_mail);
