@@ -92,5 +92,5 @@ UNIT_ring := ring log ipc
 UNITLIBS_ring := $(LIB_uring)
 UNIT_edit := mime log ipc
 # The queue with the spool and the group commit; the test plays the rest.
-UNIT_queue := mime spool pool log ipc
+UNIT_queue := mime spool pool counters log ipc
 UNITOBJS_queue := $(patsubst %,workers/connection/%.c,queue delivery park settle mail move operate commit pace)
