@@ -33,7 +33,7 @@ static const struct command commands[] = {
 struct option {
     const char *name;
     const char *argument; /* or NULL */
-    const char *command;  /* that takes it, or NULL: all */
+    const char *command;  /* those that take it (option_fits of mgictl), or NULL: all */
     const char *help;
 };
 
@@ -45,9 +45,17 @@ static const struct option options[] = {
 
 #define COUNT(a) (sizeof(a) / sizeof(a)[0])
 
+/* One of the option's commands, "queue|policy diff", is the command or its first word. */
 static bool takes(const struct command *command, const struct option *option)
 {
-    return option->command == NULL || (command && strcmp(option->command, command->name) == 0);
+    const char *one = option->command;
+    while (one && command) {
+        size_t n = strcspn(one, "|");
+        if (strncmp(one, command->name, n) == 0 && strchr(" ", command->name[n]) != NULL)
+            return true;
+        one = one[n] == '|' ? one + n + 1 : NULL;
+    }
+    return option->command == NULL;
 }
 
 /* Is the argument a file's name, which a shell can complete? */
@@ -369,6 +377,20 @@ static void zsh(void)
     puts("        esac\n        ;;\n    esac\n}\n_mgictl \"$@\"");
 }
 
+/* The last word of each: what has been written when the option may come. */
+static void fish_commands(const char *commands_of)
+{
+    printf(" -n '__fish_seen_subcommand_from");
+    for (const char *s = commands_of; *s != '\0'; s += *s == '|') {
+        size_t n = strcspn(s, "|"), last = n;
+        while (last > 0 && s[last - 1] != ' ')
+            last--;
+        printf(" %.*s", (int)(n - last), s + last);
+        s += n;
+    }
+    putchar('\'');
+}
+
 static void fish(void)
 {
     puts("# fish completion for mgictl; made by deploy/man/generate.c\ncomplete -c mgictl -f");
@@ -400,7 +422,7 @@ static void fish(void)
         const struct option *o = &options[i];
         printf("complete -c mgictl -l %s", o->name + 2);
         if (o->command)
-            printf(" -n '__fish_seen_subcommand_from %s'", o->command);
+            fish_commands(o->command);
         if (o->argument)
             printf(" -r%s", is_file(o->argument) ? " -F" : "");
         printf(" -d ");
