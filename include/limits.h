@@ -273,6 +273,7 @@
 #define LIMIT_CLIENT_RECIPIENTS 100   /* of one transaction (RFC 5321 4.5.3.1.8) */
 #define LIMIT_CONNECTION_MAILS 500    /* over one outbound connection */
 #define LIMIT_CONNECT_MICROSECONDS 30000000
+#define LIMIT_CONNECT_IPV6_MICROSECONDS 2000000  /* where an IPv4 address can be tried instead */
 #define LIMIT_HANDSHAKE_MICROSECONDS 60000000
 #define LIMIT_IDLE_MICROSECONDS 5000000          /* a kept connection without a mail */
 #define LIMIT_LINGER_MICROSECONDS 5000000        /* for the peer to read a last reply */

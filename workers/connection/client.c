@@ -119,6 +119,17 @@ static void name_relay(struct client *c)
                    ntohs(v4 ? a->v4.sin_port : a->v6.sin6_port));
 }
 
+/* A network whose IPv6 leads nowhere must not keep a mail from a host that IPv4 reaches. */
+static uint64_t connect_patience(const struct worker *w, const struct destination *d,
+                                 const struct candidate *chosen)
+{
+    for (uint32_t i = 0; i < d->candidate_count && chosen->address.any.sa_family == AF_INET6; i++)
+        if (d->candidates[i].address.any.sa_family == AF_INET &&
+            d->candidates[i].bad_until <= w->now)
+            return LIMIT_CONNECT_IPV6_MICROSECONDS;
+    return LIMIT_CONNECT_MICROSECONDS;
+}
+
 bool client_open(struct worker *w, struct destination *d)
 {
     struct candidate *candidate = destination_candidate(w, d);
@@ -159,7 +170,7 @@ bool client_open(struct worker *w, struct destination *d)
     d->clients++;
     counter_add(w->counters, COUNTER_connections_out_open, 1);
     smtp_client_begin(&c->smtp, &c->config);
-    stream_deadline(w, c->stream, LIMIT_CONNECT_MICROSECONDS);
+    stream_deadline(w, c->stream, connect_patience(w, d, candidate));
     return true;
 }
 
