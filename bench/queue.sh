@@ -96,7 +96,7 @@ start()
 sink=$(free_port)
 "$tools/bin/smtp-sink" -u nobody "127.0.0.1:$sink" 200 >/dev/null 2>&1 &
 sink_pid=$!
-trap 'stop; kill "$sink_pid"; rm -rf "$work"' EXIT
+trap 'stop; kill "$sink_pid" 2>/dev/null || :; rm -rf "$work"' EXIT
 dead=$(free_port)
 port=$(free_port)
 cat >"$work/policy.json" <<JSON

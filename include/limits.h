@@ -260,6 +260,7 @@
 #define LIMIT_PUT_OFF_SECONDS 10      /* what could not be done for want of memory */
 #define LIMIT_LIMBO_SECONDS 60        /* until a destination is asked for again */
 #define LIMIT_DAMAGED_SECONDS 3600    /* until a record that did not verify is read again */
+#define LIMIT_IMPORT_MICROSECONDS 60000000 /* for the next piece of a mail that is imported */
 #define LIMIT_SUSPENDED 64            /* routes that the operator holds back */
 #define LIMIT_ADMIN_UNITS 4096        /* of work, in one step of the operator's walk: a mail looked at */
 #define LIMIT_ADMIN_READ 16           /* what a mail read from the spool counts for */

@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <sys/uio.h>
 #include <unistd.h>
-
 enum { ROUTES = 4, MAILS = 400, RECIPIENTS = 5, CLIENTS = 6, LIFETIME = 4000 };
 
 enum fate { WAITS, DELIVERED, FAILED, DELETED };
@@ -36,25 +35,21 @@ struct model_mail {
     unsigned body; /* bytes */
 };
 
-static struct worker worker;
-static struct worker *const w = &worker;
+static struct worker worker, *const w = &worker;
 static struct generation generation;
 static struct counters_page counters;
 static struct destination destinations[ROUTES];
 static struct model_mail model[MAILS];
-static unsigned mail_count;
+static unsigned mail_count;            /* of them */
 static struct mail *committing[MAILS]; /* by the model's number; a transaction is its place here */
 static struct delivery *active[CLIENTS];
 static struct delivery *bounces[MAILS]; /* notifications on their way */
-static unsigned bounce_count;
-static struct mail *delays[MAILS];
-static unsigned delay_count;
-static bool short_of_memory;
-static bool write_fails;
+static struct mail *delays[MAILS];      /* the same, of delay */
+static unsigned bounce_count, delay_count;
+static bool short_of_memory, write_fails;
 static char path[64];
 static ssize_t written;
 static uint64_t seed;
-
 static uint64_t below(uint64_t n)
 {
     seed ^= seed << 13;
@@ -391,7 +386,12 @@ static void finish_bounce(void)
     unsigned i = (unsigned)below(bounce_count);
     struct delivery *d = bounces[i];
     bounces[i] = bounces[--bounce_count];
-    reported(d);
+    if (below(4) > 0) {
+        reported(d);
+        return;
+    }
+    d->bouncing = false; /* it could not be stored */
+    MUST(timer_arm(&w->timers, &d->timer, w->now + 10000000));
 }
 
 static void pass_time(uint64_t seconds)

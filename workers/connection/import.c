@@ -89,6 +89,14 @@ static void give_up(struct worker *w)
         transaction_abort(w, t);
 }
 
+void import_tick(struct worker *w)
+{
+    struct import *i = &w->import;
+    bool late = w->now - i->heard > LIMIT_IMPORT_MICROSECONDS;
+    if (i->transaction && i->request == 0 && (late || w->draining || w->emptying))
+        give_up(w);
+}
+
 static bool address_ok(struct span address)
 {
     struct smtp_address a;
@@ -157,6 +165,7 @@ void import_begin(struct worker *w, const struct msg_import_begin *request)
     }
     give_up(w);
     w->import.number++;
+    w->import.heard = w->now;
     struct mail *m = room ? mail_new(w) : NULL;
     struct transaction *t = m ? pool_get(&w->transactions) : NULL;
     if (!t) {
@@ -219,6 +228,7 @@ void import_data(struct worker *w, const struct msg_import_data *request)
 {
     struct import *i = &w->import;
     const char *why = "no import is under way";
+    i->heard = w->now;
     if (i->transaction && i->number == request->number && i->request == 0) {
         why = take_data(w, i, request->bytes);
         if (why)

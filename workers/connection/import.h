@@ -19,6 +19,7 @@ struct import {
     uint64_t request;                /* that the commit answers */
     unsigned char last;              /* byte of the content: lines must end with CRLF */
     bool spoilt;                     /* they do not */
+    uint64_t heard;                  /* microseconds, monotonic: of the last request */
     uint16_t count;
     struct import_recipient *schedule; /* count of them */
 };
@@ -33,6 +34,9 @@ void export_content(struct worker *w, const struct msg_content_request *request)
 void import_begin(struct worker *w, const struct msg_import_begin *request);
 void import_data(struct worker *w, const struct msg_import_data *request);
 void import_end(struct worker *w, const struct msg_import_end *request);
+
+/* Once a second, and when the worker is to end: an import that nobody goes on with is dropped. */
+void import_tick(struct worker *w);
 
 /* The commit's end, before (and when stored, after) the mail is taken into the queue. */
 void import_committed(struct worker *w, struct transaction *t, bool ok, uint64_t id);

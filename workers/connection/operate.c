@@ -21,7 +21,9 @@ static void log_operation(const struct worker *w, const struct entry *e, const c
 
 bool delivery_under_way(const struct delivery *d)
 {
-    return d->state == DELIVERY_ACTIVE || d->state == DELIVERY_RECORDING || d->bouncing;
+    /* Pinned though not bouncing: its notification could not be stored, and comes again. */
+    return d->state == DELIVERY_ACTIVE || d->state == DELIVERY_RECORDING || d->bouncing ||
+           d->pinned;
 }
 
 bool entry_under_way(const struct worker *w, const struct entry *e)
@@ -187,7 +189,11 @@ static enum operated redirect(struct worker *w, struct mail *m, const struct ope
     }
     if (!any)
         return OPERATED_NOTHING;
-    return move_begin(w, m) ? OPERATED : OPERATED_BUSY;
+    if (move_begin(w, m))
+        return OPERATED;
+    for (uint32_t i = 0; i < m->recipient_count; i++)
+        m->recipients[i].redirect = false;
+    return OPERATED_BUSY;
 }
 
 enum operated queue_operate(struct worker *w, struct entry *e, const struct operation *o)

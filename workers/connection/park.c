@@ -418,6 +418,8 @@ static void damaged(struct worker *w, struct delivery *d)
 bool delivery_load(struct worker *w, struct delivery *d)
 {
     struct entry *e = d->entry;
+    if (e->mail && e->unsorted && e->mail->holders == 0)
+        (void)park(w, e->mail); /* to be read back as it is now */
     if (e->mail && (e->mail->moving || e->unsorted)) {
         delivery_put_off(w, d, 1);
         return false;

@@ -40,7 +40,7 @@ void delivery_unpin(struct worker *w, struct delivery *d);
 /* READY becomes WAITING, not timed anew. */
 void delivery_leave_line(struct delivery *d);
 
-/* ACTIVE, RECORDING, or its notification on its way: nobody else may touch it. */
+/* ACTIVE, RECORDING, or its notification on its way or to come again: nobody else may touch it. */
 bool delivery_under_way(const struct delivery *d);
 /* Is that true of any of them, or is the mail being moved? */
 bool entry_under_way(const struct worker *w, const struct entry *e);

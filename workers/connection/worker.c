@@ -74,6 +74,7 @@ void worker_drain(struct worker *w, uint32_t milliseconds)
     log_end();
     listen_stop(w);
     client_drain(w);
+    import_tick(w);
 }
 
 void worker_empty(struct worker *w, struct span route)
@@ -87,6 +88,7 @@ void worker_empty(struct worker *w, struct span route)
     memcpy(w->empty_to, route.p, route.n);
     w->empty_to[route.n] = '\0';
     listen_stop(w);
+    import_tick(w);
 }
 
 static bool drained(const struct worker *w)
@@ -127,6 +129,7 @@ static void housekeeping(struct worker *w)
     if (!w->serving)
         return;
     queue_retry_records(w);
+    import_tick(w);
     look_at_disk(w);
 }
 

@@ -96,7 +96,7 @@ static void refuse(struct master *m, enum exit_status status)
 
 void reload_begin(struct master *m)
 {
-    if (m->stop != STOP_NOT)
+    if (m->stop != STOP_NOT || m->emptying) /* a reload would open the listeners again */
         return;
     if (m->reload.step != RELOAD_IDLE || process_find(m, ROLE_COMPILER, "", 0) != NULL) {
         m->reload.again = true;
