@@ -90,9 +90,8 @@ NOTHING(destination_rest)
 NOTHING(destination_wake)
 NOTHING(destination_retry)
 
-void destination_run_next(struct worker *worker_)
+void destination_run_next(struct worker *worker_ UNUSED)
 {
-    (void)worker_;
 }
 
 uint32_t policy_find_route(const struct policy *p, struct span name)
