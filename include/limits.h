@@ -110,6 +110,7 @@
 #define LIMIT_RECIPIENTS_MIN 100 /* RFC 5321 4.5.3.1.8 */
 #define LIMIT_RECIPIENTS_DEFAULT 1000
 #define LIMIT_RECIPIENTS_MAX 10000
+#define LIMIT_RATE_MAX 60000 /* a minute; a thousandth of a second each */
 #define LIMIT_RETRY_FIRST_DEFAULT 60 /* seconds, as all of these */
 #define LIMIT_RETRY_MAX_DEFAULT 3600
 #define LIMIT_RETRY_MAX (7 * 86400)
@@ -238,6 +239,7 @@
 #define LIMIT_VERDICT_TEXT 160        /* what is kept of a certificate's subject or a reason */
 #define LIMIT_CLIENT_TEXT 48          /* an address as text */
 #define LIMIT_RELAY_TEXT 320          /* "host[address]:port" */
+#define LIMIT_GUARD_SPARE 4096        /* clients and networks remembered without a connection */
 #define LIMIT_SESSION_ERRORS 20       /* refused commands, then 421 */
 #define LIMIT_RECEIVED_FIELDS 50      /* more is a loop (RFC 5321 6.3 says at least 100 hops may
                                          be refused; ordinary mail has under 20) */

@@ -44,6 +44,7 @@ UNIT_smtp_server := smtp mime log ipc
 UNITLIBS_smtp_server := $(LIB_idn)
 UNIT_smtp_client := smtp mime log ipc
 UNITLIBS_smtp_client := $(LIB_idn)
+UNIT_guard := guard pool log ipc
 UNIT_proxy := proxy spool log ipc
 UNIT_restart := policy log ipc
 UNITOBJS_restart := workers/master/restart.c
