@@ -101,7 +101,7 @@ for name in postfix mgid; do
         cat >"$work/policy.json" <<JSON
 { "version": 1, "hostname": "mgid.test", "spool": "$work/spool",
   "control": { "socket": "$work/control" }, "log": { "file": "$work/mgid.log" },
-  "peers": { "load": { "addresses": ["127.0.0.1/32"] } },
+  "peers": { "load": { "addresses": ["127.0.0.1/32"], "trusted": true } },
   "routes": { "sink": { "hosts": ["127.0.0.1:$sink"] } },
   "flows": { "outbound": { "listen": ["127.0.0.1:$port"], "accept_from": ["load"],
              "rules": [ { "name": "all", "route": "sink" } ] } } }

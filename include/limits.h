@@ -239,10 +239,11 @@
 #define LIMIT_VERDICT_TEXT 160        /* what is kept of a certificate's subject or a reason */
 #define LIMIT_CLIENT_TEXT 48          /* an address as text */
 #define LIMIT_RELAY_TEXT 320          /* "host[address]:port" */
+#define LIMIT_TRANSFER_SECONDS 60         /* over which the pace of a message is judged */
 #define LIMIT_GUARD_SPARE 4096        /* clients and networks remembered without a connection */
+#define LIMIT_SESSION_COMMANDS 100000 /* of a session */
 #define LIMIT_SESSION_ERRORS 20       /* refused commands, then 421 */
-#define LIMIT_RECEIVED_FIELDS 50      /* more is a loop (RFC 5321 6.3 says at least 100 hops may
-                                         be refused; ordinary mail has under 20) */
+#define LIMIT_RECEIVED_FIELDS 100     /* more is a loop (RFC 5321 6.3: normally at least 100) */
 #define LIMIT_OWN_RECEIVED 3          /* times that a mail may have been here already */
 #define LIMIT_AUTHORS 16              /* From values that rules look at */
 #define LIMIT_MAIL_TEXT (8u << 20)    /* envelope and replies of a mail in memory */

@@ -93,39 +93,6 @@ static void read_dnssec(struct compiler *c, const struct place *at, const json_t
     (void)value_bool(c, at, value, &s->dnssec);
 }
 
-static void read_message_size(struct compiler *c, const struct place *at, const json_t *value,
-                              void *draft)
-{
-    struct rec_settings *s = draft;
-    (void)value_size(c, at, value, LIMIT_MESSAGE_SIZE_MIN, LIMIT_MESSAGE_SIZE_MAX,
-                     &s->message_size);
-}
-
-static void read_memory(struct compiler *c, const struct place *at, const json_t *value,
-                        void *draft)
-{
-    struct rec_settings *s = draft;
-    (void)value_size(c, at, value, LIMIT_MEMORY_MIN, LIMIT_MEMORY_MAX, &s->memory);
-}
-
-static void read_sessions(struct compiler *c, const struct place *at, const json_t *value,
-                          void *draft)
-{
-    struct rec_settings *s = draft;
-    uint64_t n;
-    if (value_number(c, at, value, 1, LIMIT_SESSIONS_MAX, &n))
-        s->sessions = (uint32_t)n;
-}
-
-static void read_recipients(struct compiler *c, const struct place *at, const json_t *value,
-                            void *draft)
-{
-    struct rec_settings *s = draft;
-    uint64_t n;
-    if (value_number(c, at, value, LIMIT_RECIPIENTS_MIN, LIMIT_RECIPIENTS_MAX, &n))
-        s->recipients = (uint32_t)n;
-}
-
 static void duration(struct compiler *c, const struct place *at, const json_t *value, uint64_t max,
                      uint32_t *out)
 {
@@ -209,12 +176,6 @@ static const struct key resolver_table[] = {
     {"servers", KEY_OPTIONAL, read_servers},
     {"dnssec", KEY_OPTIONAL, read_dnssec},
 };
-static const struct key limits_table[] = {
-    {"message_size", KEY_OPTIONAL, read_message_size},
-    {"sessions", KEY_OPTIONAL, read_sessions},
-    {"memory", KEY_OPTIONAL, read_memory},
-    {"recipients", KEY_OPTIONAL, read_recipients},
-};
 static const struct key retry_table[] = {
     {"first", KEY_OPTIONAL, read_first},
     {"max", KEY_OPTIONAL, read_max},
@@ -246,7 +207,6 @@ KEY_SET(control_keys, "control", control_table);
 KEY_SET(log_keys, "log", log_table);
 KEY_SET(metrics_keys, "metrics", metrics_table);
 KEY_SET(resolver_keys, "resolver", resolver_table);
-KEY_SET(limits_keys, "limits", limits_table);
 KEY_SET(retry_keys, "retry", retry_table);
 KEY_SET(settings_keys, "policy", settings_table);
 
@@ -259,6 +219,7 @@ static void read_policy(struct compiler *c, const struct place *root, const json
         .memory = LIMIT_MEMORY_DEFAULT,
         .sessions = LIMIT_SESSIONS_DEFAULT,
         .recipients = LIMIT_RECIPIENTS_DEFAULT,
+        .limits = usual_limits,
         .retry_first = LIMIT_RETRY_FIRST_DEFAULT,
         .retry_max = LIMIT_RETRY_MAX_DEFAULT,
         .lifetime = LIMIT_LIFETIME_DEFAULT,
@@ -272,6 +233,7 @@ static void read_policy(struct compiler *c, const struct place *root, const json
     if (c->out->errors > 0)
         return;
     finish_flows(c, root, policy);
+    finish_limits(&s);
     finish_notifications(c, root, &s);
     (void)compile_append(c, root, POLICY_SETTINGS, &s);
 }

@@ -226,6 +226,10 @@ void finish_flows(struct compiler *c, const struct place *root, const json_t *po
 struct policy_range read_networks(struct compiler *c, const struct place *at, const json_t *value);
 /* The listeners of a flow, appended to their table (compile_listen.c). */
 struct policy_range read_listen(struct compiler *c, const struct place *at, const json_t *value);
+/* What holds where the policy sets no limit, and those that follow from others (compile_limits.c).
+ */
+extern const struct policy_limits usual_limits;
+void finish_limits(struct rec_settings *s);
 /* The condition of a rule, appended to the nodes (compile_when.c). */
 void read_when(struct compiler *c, const struct place *at, const json_t *value);
 /* A pattern of addresses, or of domains alone; the null sender where it may be. */

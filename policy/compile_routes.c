@@ -194,9 +194,17 @@ static void read_peer_tls(struct compiler *c, const struct place *at, const json
     r->needs_tls = 1;
 }
 
+static void read_trusted(struct compiler *c, const struct place *at, const json_t *value,
+                         void *draft)
+{
+    struct rec_peer *r = draft;
+    (void)value_bool(c, at, value, &r->trusted);
+}
+
 static const struct key peer_table[] = {
     {"addresses", KEY_OPTIONAL, read_addresses},
     {"tls", KEY_OPTIONAL, read_peer_tls},
+    {"trusted", KEY_OPTIONAL, read_trusted},
 };
 KEY_SET(peer_keys, "peer", peer_table);
 

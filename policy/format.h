@@ -52,6 +52,7 @@ struct rec_peer {
     struct rec_string name;
     struct policy_range networks;
     uint32_t needs_tls;
+    uint32_t trusted;
     struct rec_demand tls;
 };
 
@@ -145,6 +146,7 @@ struct rec_settings {
     struct rec_endpoint metrics; /* port 0: none */
     uint64_t message_size;
     uint64_t memory;
+    struct policy_limits limits;
     uint32_t uid_base;
     uint32_t sessions;
     uint32_t recipients;

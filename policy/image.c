@@ -5,8 +5,9 @@
 
 _Static_assert(sizeof(struct rec_header) % FORMAT_ALIGN == 0, "the first table is aligned");
 _Static_assert(sizeof(struct rec_flow) == 80 && sizeof(struct rec_node) == 32 &&
-                   sizeof(struct rec_settings) == 192 && sizeof(struct rec_rule) == 68,
+                   sizeof(struct rec_settings) == 248 && sizeof(struct rec_rule) == 68,
                "records have no padding, so that an image is the same bytes each time");
+_Static_assert(sizeof(struct rec_peer) == 44, "nor has a peer");
 
 const struct format_table format_tables[POLICY_TABLE_COUNT] = {
 #define TABLE(NAME, type, max) [POLICY_##NAME] = {#NAME, sizeof(type), max},
@@ -185,7 +186,8 @@ static bool check_TRUSTS(struct check *c, const struct rec_trust *r)
 static bool check_PEERS(struct check *c, const struct rec_peer *r)
 {
     return string_ok(c, r->name, 1, LIMIT_NAME) && range_ok(c, r->networks, POLICY_NETWORKS) &&
-           number_ok(c, r->needs_tls, 0, 1) && demand_ok(c, &r->tls) &&
+           number_ok(c, r->needs_tls, 0, 1) && number_ok(c, r->trusted, 0, 1) &&
+           demand_ok(c, &r->tls) &&
            ((r->needs_tls != 0) == (r->tls.trust != POLICY_NONE) ||
             fail(c, "TLS and a trust store go together")) &&
            (r->needs_tls != 0 || r->networks.count > 0 || fail(c, "anyone would be this peer"));
@@ -461,6 +463,15 @@ static bool notifications_ok(struct check *c, const struct rec_settings *s)
     return true;
 }
 
+static bool limits_ok(struct check *c, const struct policy_limits *l)
+{
+    bool ok = true;
+#define LIMIT(name, kind, least, usual, most) ok = ok && number_ok(c, l->name, least, most);
+#include "policy/limits.def"
+#undef LIMIT
+    return ok;
+}
+
 static bool check_SETTINGS(struct check *c, const struct rec_settings *s)
 {
     return string_ok(c, s->hostname, 1, LIMIT_DOMAIN) && path_ok(c, s->spool, LIMIT_PATH - 1) &&
@@ -475,7 +486,8 @@ static bool check_SETTINGS(struct check *c, const struct rec_settings *s)
            number_ok(c, s->retry_first, 1, s->retry_max) &&
            number_ok(c, s->retry_max, 1, LIMIT_RETRY_MAX) &&
            number_ok(c, s->lifetime, 1, LIMIT_LIFETIME_MAX) && number_ok(c, s->dnssec, 0, 1) &&
-           number_ok(c, s->sandbox_required, 0, 1) && notifications_ok(c, s) &&
+           number_ok(c, s->sandbox_required, 0, 1) && limits_ok(c, &s->limits) &&
+           notifications_ok(c, s) &&
            (s->metrics.port == 0 ? string_ok(c, s->metrics.text, 0, 0)
                                  : endpoint_ok(c, &s->metrics, false, LIMIT_ADDRESS_TEXT));
 }

@@ -81,12 +81,46 @@ static void lint_route(struct compiler *c, const struct place *at, const json_t 
                        "add \"trust\" to \"tls\"");
 }
 
+/* "0.0.0.0/0", "::/0" and whatever else leaves no bit to compare. */
+static void warn_everybody(struct compiler *c, const struct place *at, const char *s, void *context)
+{
+    const char *slash = strchr(s, '/');
+    if (slash != NULL && strcmp(slash, "/0") == 0)
+        compile_remedy(compile_warning(c, at, "\"%s\" is everybody: %s", s, (const char *)context),
+                       "name the networks that are meant");
+}
+
 static void lint_peer(struct compiler *c, const struct place *at, const json_t *peer, void *context)
 {
     (void)context;
     struct place addresses = {.up = at, .in = peer, .key = "addresses"};
     if (get(peer, "addresses") != NULL)
         each_string(c, &addresses, get(peer, "addresses"), warn_static_address, NULL);
+    if (json_is_true(get(peer, "trusted")) && get(peer, "tls") == NULL)
+        each_string(c, &addresses, get(peer, "addresses"), warn_everybody,
+                    (void *)(uintptr_t) "no limit would hold for anyone");
+}
+
+/* ---- listeners --------------------------------------------------------------------------- */
+
+static void lint_listener(struct compiler *c, const struct place *at, const json_t *listener)
+{
+    struct place proxies = {.up = at, .in = listener, .key = "proxy_from"};
+    if (get(listener, "proxy_from") != NULL)
+        each_string(c, &proxies, get(listener, "proxy_from"), warn_everybody,
+                    (void *)(uintptr_t) "who connects can claim any client's address");
+}
+
+static void lint_listen(struct compiler *c, const struct place *flow_at, const json_t *flow)
+{
+    const json_t *listen = get(flow, "listen");
+    struct place at = {.up = flow_at, .in = flow, .key = "listen"};
+    if (!json_is_array(listen))
+        lint_listener(c, &at, listen);
+    for (size_t i = 0; i < json_array_size(listen); i++) {
+        struct place place = {.up = &at, .in = listen, .index = i};
+        lint_listener(c, &place, json_array_get(listen, i));
+    }
 }
 
 /* ---- conditions -------------------------------------------------------------------------- */
@@ -298,6 +332,7 @@ static void lint_flow(struct compiler *c, const struct place *at, const json_t *
     struct place domains = {.up = at, .in = flow, .key = "domains"};
     struct place rules = {.up = at, .in = flow, .key = "rules"};
     struct place accepted = {.up = at, .in = flow, .key = "accept_from"};
+    lint_listen(c, at, flow);
     for (int pass = 0; pass < 2; pass++) {
         l.collecting = pass == 0;
         if (get(flow, "domains") != NULL)

@@ -94,6 +94,13 @@ struct policy_notifications {
     uint32_t delay_after[LIMIT_DELAY_NOTICES]; /* seconds, rising */
 };
 
+/* Of clients, by a worker; 0 is no limit. See limits.def. */
+struct policy_limits {
+#define LIMIT(name, kind, least, usual, most) uint32_t name;
+#include "policy/limits.def"
+#undef LIMIT
+};
+
 /* An IP address. family is 4 or 6, or 0 for none (then it is in no network). The functions below
  * take an IPv4-mapped IPv6 address for the IPv4 address that it is. */
 struct policy_address {
@@ -121,6 +128,7 @@ struct policy_settings {
     uint32_t retry_first;  /* seconds until the second attempt */
     uint32_t retry_max;    /* longest pause between two attempts, seconds; >= retry_first */
     uint32_t lifetime;     /* seconds until a mail is bounced */
+    struct policy_limits limits;
     bool dnssec;           /* the resolver validates */
     bool sandbox_required; /* no role serves with less than the whole sandbox */
     struct policy_notifications notifications;
@@ -189,6 +197,7 @@ struct policy_peer {
     struct span name;
     struct policy_range networks; /* empty: from anywhere */
     bool needs_tls;               /* then tls.trust is set */
+    bool trusted;                 /* the limits of clients do not hold for it */
     struct policy_demand tls;
 };
 
@@ -199,6 +208,9 @@ struct policy_peer policy_peer(const struct policy *p, uint32_t index);
  * TLS need not be set in tls_met. */
 uint64_t policy_peers_met(const struct policy *p, const struct policy_address *client,
                           uint64_t tls_met);
+
+/* Is one of the peers trusted? */
+bool policy_trusts(const struct policy *p, uint64_t peers);
 
 /* The peers whose networks hold the address, or that have none: the address's half alone. */
 uint64_t policy_peers_by_address(const struct policy *p, const struct policy_address *client);

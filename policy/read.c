@@ -65,6 +65,7 @@ struct policy_settings policy_settings(const struct policy *p)
         .retry_first = s->retry_first,
         .retry_max = s->retry_max,
         .lifetime = s->lifetime,
+        .limits = s->limits,
         .dnssec = s->dnssec != 0,
         .sandbox_required = s->sandbox_required != 0,
         .notifications = notifications(p, s),
@@ -144,8 +145,17 @@ struct policy_peer policy_peer(const struct policy *p, uint32_t index)
         .name = format_string(p, r->name),
         .networks = r->networks,
         .needs_tls = r->needs_tls != 0,
+        .trusted = r->trusted != 0,
         .tls = demand(p, &r->tls),
     };
+}
+
+bool policy_trusts(const struct policy *p, uint64_t peers)
+{
+    for (uint32_t i = 0; i < p->counts[POLICY_PEERS]; i++)
+        if ((peers >> i & 1) != 0 && format_PEERS(p)[i].trusted != 0)
+            return true;
+    return false;
 }
 
 uint64_t policy_peers_by_address(const struct policy *p, const struct policy_address *client)

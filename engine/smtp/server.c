@@ -271,8 +271,10 @@ static enum take take_line(struct smtp_server *s, struct span *in, struct span *
 static enum smtp_event next_command(struct smtp_server *s, struct span *in, struct smtp_out *out)
 {
     struct span line = SPAN_EMPTY;
+    enum take take = take_line(s, in, &line);
 
-    switch (take_line(s, in, &line)) {
+    s->commands += take != TAKE_PARTIAL && take != TAKE_NO_MEMORY;
+    switch (take) {
     case TAKE_LINE:
         return server_command(s, line, *in, out);
     case TAKE_PARTIAL:
@@ -306,20 +308,29 @@ static enum smtp_event next_data(struct smtp_server *s, struct span *in)
     return SMTP_EV_NEED_INPUT;
 }
 
+/* Is the session to be ended, and why? */
+static enum smtp_close_reason misused(const struct smtp_server *s)
+{
+    if (s->errors > s->config->max_errors || s->idle > LIMIT_SMTP_IDLE_COMMANDS)
+        return SMTP_CLOSE_ERRORS;
+    if (s->config->max_commands != 0 && s->commands > s->config->max_commands)
+        return SMTP_CLOSE_COMMANDS;
+    return SMTP_CLOSE_NONE;
+}
+
 enum smtp_event smtp_server_next(struct smtp_server *s, struct span *in, struct smtp_out *out)
 {
     enum smtp_event event = SMTP_EV_NEED_INPUT;
 
     while (event == SMTP_EV_NEED_INPUT) {
-        bool ended = s->phase == PHASE_COMMAND &&
-                     (s->errors > s->config->max_errors || s->idle > LIMIT_SMTP_IDLE_COMMANDS);
+        enum smtp_close_reason misuse = s->phase == PHASE_COMMAND ? misused(s) : SMTP_CLOSE_NONE;
 
         if (s->phase == PHASE_CLOSED)
             return SMTP_EV_CLOSE;
         if (s->phase == PHASE_TLS || (s->due != DUE_NONE && s->due != DUE_STARTTLS))
             return SMTP_EV_WAIT;
         bool whole = s->phase == PHASE_CHUNK && s->chunk_left == 0;
-        if (in->n == 0 && !ended && !whole)
+        if (in->n == 0 && misuse == SMTP_CLOSE_NONE && !whole)
             return s->due == DUE_NONE ? SMTP_EV_NEED_INPUT : SMTP_EV_WAIT;
         if (!smtp_out_room(out))
             return SMTP_EV_FLUSH;
@@ -328,10 +339,12 @@ enum smtp_event smtp_server_next(struct smtp_server *s, struct span *in, struct 
         /* What comes while the answer to STARTTLS is due came before it, too. */
         if (s->due == DUE_STARTTLS)
             return server_say_and_end(s, out, SMTP_OWN_INJECTION, SMTP_CLOSE_INJECTION);
-        if (ended) {
+        if (misuse != SMTP_CLOSE_NONE) {
             server_reply_named(s, out, 421, "4.7.0",
-                               SPAN_LIT("too many errors, closing connection"));
-            server_end(s, SMTP_CLOSE_ERRORS);
+                               misuse == SMTP_CLOSE_ERRORS
+                                   ? SPAN_LIT("too many errors, closing connection")
+                                   : SPAN_LIT("too many commands, closing connection"));
+            server_end(s, misuse);
             return SMTP_EV_CLOSE;
         }
         event = s->phase == PHASE_DATA    ? next_data(s, in)
@@ -386,6 +399,7 @@ const char *smtp_close_reason_text(enum smtp_close_reason reason)
         [SMTP_CLOSE_BDAT] = "size of a chunk not readable",
         [SMTP_CLOSE_HOSTILE] = "another protocol",
         [SMTP_CLOSE_ERRORS] = "too many errors",
+        [SMTP_CLOSE_COMMANDS] = "too many commands",
         [SMTP_CLOSE_CALLER] = "closed by us",
     };
 

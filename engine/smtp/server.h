@@ -29,9 +29,10 @@
 /* Shared by the sessions of a flow; the caller's, and it outlives them. May be changed for another
  * one (s->config = …) after any event but BODY and while no answer is due. */
 struct smtp_server_config {
-    struct span hostname; /* ours: greeting, EHLO, 221, 421; at most LIMIT_DOMAIN bytes */
-    uint64_t max_size;    /* of a message; 0: no maximum */
-    unsigned max_errors;  /* more commands refused in a session end it with 421 */
+    struct span hostname;  /* ours: greeting, EHLO, 221, 421; at most LIMIT_DOMAIN bytes */
+    uint64_t max_size;     /* of a message; 0: no maximum */
+    unsigned max_errors;   /* more commands refused in a session end it with 421 */
+    unsigned max_commands; /* more commands, too; 0: no maximum */
     unsigned
         max_recipients; /* of a mail, for LIMITS (RFC 9422); the caller keeps it. 0: not said */
     bool offer_starttls;
@@ -69,11 +70,12 @@ enum smtp_close_reason {
     SMTP_CLOSE_BDAT,          /* a chunk's size that can't be read */
     SMTP_CLOSE_HOSTILE,       /* another protocol's verb */
     SMTP_CLOSE_ERRORS,        /* more than max_errors, or LIMIT_SMTP_IDLE_COMMANDS without a mail */
+    SMTP_CLOSE_COMMANDS,      /* more than max_commands */
     SMTP_CLOSE_CALLER,        /* smtp_server_close, or a rejection with 421 */
 };
 
-/* The members down to `data` are the machine's; tls, esmtp, close_reason, errors, recipients and
- * mails may be read. */
+/* The members down to `data` are the machine's; tls, esmtp, close_reason, commands, errors,
+ * recipients and mails may be read. */
 struct smtp_server {
     const struct smtp_server_config *config;
     struct smtp_line *line;
@@ -90,6 +92,7 @@ struct smtp_server {
     bool chunk_last;
     uint8_t chunk_refusal; /* enum smtp_own_reply: said when all of the chunk was thrown away */
     uint8_t close_reason;  /* enum smtp_close_reason */
+    uint32_t commands;     /* lines so far, whatever is in them */
     uint32_t errors;       /* commands refused so far */
     uint32_t idle;         /* commands since the last mail that was accepted */
     uint32_t recipients;   /* accepted in this transaction */

@@ -102,7 +102,7 @@ write_policy()
   "trust": { "public": { "file": "$CERTS/ca.pem" }, "corporate": { "file": "$CERTS/corporate-ca.pem" } },
   "peers": {
     "incamail": { "tls": { "trust": "public", "names": ["*.incamail.com", "im.post.ch"], "organization": "Post CH AG" } },
-    "exchange": { "addresses": ["127.0.0.0/8"] }
+    "exchange": { "addresses": ["127.0.0.0/8"], "trusted": true }
   },
 JSON
         cat

@@ -1,5 +1,6 @@
 /* What clients take of a worker: the counts against a model, rates, and floods. */
 #include "engine/guard/guard.h"
+#include "engine/guard/transfer.h"
 #include <check.h>
 #include <stdlib.h>
 
@@ -204,6 +205,38 @@ START_TEST(model)
 }
 END_TEST
 
+/* A window is judged when it is over and something comes; a message, by all its time. */
+START_TEST(transfer)
+{
+    struct transfer p = {.begun = 0};
+    uint64_t now = 7 * second;
+    ck_assert_int_eq(transfer_judge(&p, now, 100, 5), TRANSFER_GOOD); /* none is under way */
+    transfer_begin(&p, now);
+    transfer_take(&p, 1, false);
+    ck_assert_int_eq(transfer_judge(&p, now + 59 * second, 100, 500), TRANSFER_GOOD);
+    transfer_take(&p, 5999, false);
+    now += 60 * second;
+    ck_assert_int_eq(transfer_judge(&p, now, 100, 500), TRANSFER_GOOD);
+    transfer_take(&p, 5999, false); /* a new window: the old one does not help */
+    now += 60 * second;
+    ck_assert_int_eq(transfer_judge(&p, now, 100, 500), TRANSFER_SLOW);
+    /* What we held up is not the sender's fault, in that window. */
+    transfer_take(&p, 1, true);
+    now += 60 * second;
+    ck_assert_int_eq(transfer_judge(&p, now, 100, 500), TRANSFER_GOOD);
+    transfer_take(&p, 1, false);
+    now += 60 * second;
+    ck_assert_int_eq(transfer_judge(&p, now, 100, 500), TRANSFER_SLOW);
+    ck_assert_int_eq(transfer_judge(&p, now + 100 * second, 0, 500),
+                     TRANSFER_GOOD); /* any pace will do */
+    /* A window that ends late asks for as much more. */
+    transfer_take(&p, 6000, false);
+    ck_assert_int_eq(transfer_judge(&p, now + 200 * second, 100, 500), TRANSFER_SLOW);
+    ck_assert_int_eq(transfer_judge(&p, 7 * second + 500 * second, 0, 500), TRANSFER_GOOD);
+    ck_assert_int_eq(transfer_judge(&p, 8 * second + 500 * second, 0, 500), TRANSFER_LONG);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("guard");
@@ -216,6 +249,7 @@ int main(void)
     tcase_add_test(tests, rates);
     tcase_add_test(tests, flood);
     tcase_add_test(tests, model);
+    tcase_add_test(tests, transfer);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

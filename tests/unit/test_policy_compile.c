@@ -98,6 +98,11 @@ START_TEST(test_defaults)
     ck_assert_uint_eq(s.lifetime, 432000);
     ck_assert(s.dnssec);
     ck_assert(!s.sandbox_required);
+    ck_assert_uint_eq(s.limits.client_connections, 256); /* of 1024 sessions */
+    ck_assert_uint_eq(s.limits.network_connections, 512);
+    ck_assert(s.limits.ipv4_network == 24 && s.limits.ipv6_network == 56);
+    ck_assert_uint_eq(s.limits.mails_per_minute, 0);
+    ck_assert(s.limits.idle_time == 300 && s.limits.hops == 100);
     const struct policy_notifications *n = &s.notifications;
     ck_assert(span_eq(n->from, SPAN_LIT("MAILER-DAEMON@mx.example.ch")));
     ck_assert(span_eq(n->postmaster, SPAN_LIT("postmaster@mx.example.ch")));
@@ -125,7 +130,7 @@ START_TEST(test_settings)
             "\"control\":{\"socket\":\"/c\"},\"log\":{\"file\":\"/l\"},"
             "\"resolver\":{\"servers\":[\"127.0.0.1@5353\",\"2001:db8::1\"],\"dnssec\":false},"
             "\"limits\":{\"message_size\":\"100K\",\"memory\":1048576,\"sessions\":5,"
-            "\"recipients\":100},"
+            "\"recipients\":100,\"client_connections\":0,\"hops\":30},"
             "\"retry\":{\"first\":\"90s\",\"max\":\"2h\",\"lifetime\":\"3d\"}," ROUTE FLOW(
                 "{\"route\":\"r\"}"));
     struct policy p = opened();
@@ -137,6 +142,9 @@ START_TEST(test_settings)
     ck_assert_uint_eq(s.message_size, 102400);
     ck_assert_uint_eq(s.memory, 1048576);
     ck_assert_uint_eq(s.sessions, 5);
+    ck_assert_uint_eq(s.limits.client_connections, 0);
+    ck_assert_uint_eq(s.limits.network_connections, 100); /* half, but no less than that */
+    ck_assert_uint_eq(s.limits.hops, 30);
     ck_assert_uint_eq(s.retry_first, 90);
     ck_assert_uint_eq(s.retry_max, 7200);
     ck_assert_uint_eq(s.lifetime, 259200);
@@ -146,6 +154,32 @@ START_TEST(test_settings)
     ck_assert(e.port == 5353 && e.address.family == 4 && e.address.bytes[0] == 127);
     e = policy_server(&p, 1);
     ck_assert(e.port == 53 && e.address.family == 6 && e.address.bytes[15] == 1);
+}
+END_TEST
+
+START_TEST(test_trusted_peers_and_balancers)
+{
+    compile(
+        START ROUTE
+        "\"peers\":{\"a\":{\"addresses\":\"10.0.0.0/8\"},\"b\":{\"addresses\":\"10.1.0.0/16\","
+        "\"trusted\":true}},\"flows\":{\"f\":{\"accept_from\":\"a\",\"listen\":[\"127.0.0.1:25\","
+        "{\"address\":\"[::1]:26\",\"proxy_from\":[\"10.2.0.0/16\",\"::2\"]}],"
+        "\"rules\":[{\"route\":\"r\"}]}}}");
+    struct policy p = opened();
+    ck_assert(!policy_peer(&p, 0).trusted && policy_peer(&p, 1).trusted);
+    ck_assert(policy_trusts(&p, 2) && policy_trusts(&p, 3));
+    ck_assert(!policy_trusts(&p, 1) && !policy_trusts(&p, 0) && !policy_trusts(&p, 4));
+    struct policy_address balancer = {.family = 4, .bytes = {10, 2, 0, 1}};
+    struct policy_address other = {.family = 4, .bytes = {10, 3, 0, 1}};
+    struct policy_address mapped = {.family = 6, .bytes = {[10] = 255, 255, 10, 2, 0, 1}};
+    struct policy_address unknown = {.family = 0};
+    ck_assert_int_eq(policy_listener_arrival(&p, 0, &balancer), POLICY_ARRIVAL_DIRECT);
+    ck_assert_int_eq(policy_listener_arrival(&p, 1, &balancer), POLICY_ARRIVAL_PROXIED);
+    ck_assert_int_eq(policy_listener_arrival(&p, 1, &mapped), POLICY_ARRIVAL_PROXIED);
+    ck_assert_int_eq(policy_listener_arrival(&p, 1, &other), POLICY_ARRIVAL_STRANGER);
+    ck_assert_int_eq(policy_listener_arrival(&p, 1, &unknown), POLICY_ARRIVAL_STRANGER);
+    struct policy_endpoint e = policy_listener(&p, 1);
+    ck_assert(e.port == 26 && e.address.family == 6 && span_eq(e.text, SPAN_LIT("[::1]:26")));
 }
 END_TEST
 
@@ -261,6 +295,16 @@ static const struct {
     {START ROUTE
      "\"peers\":{\"q\":{\"addresses\":\"194.41.147.14/32\"}}," FLOW("{\"route\":\"r\"}"),
      "/peers/q/addresses", "194.41.147.14"},
+    {START ROUTE
+     "\"peers\":{\"q\":{\"addresses\":[\"10.0.0.0/8\",\"::/0\"],\"trusted\":true}}," FLOW(
+         "{\"route\":\"r\"}"),
+     "/peers/q/addresses/1", "no limit would hold"},
+    {START ROUTE "\"peers\":{\"q\":{\"addresses\":\"0.0.0.0/0\"}}," FLOW("{\"route\":\"r\"}"), "",
+     NULL},
+    {START ROUTE
+     "\"flows\":{\"f\":{\"listen\":{\"address\":\"127.0.0.1:25\",\"proxy_from\":\"0.0.0.0/"
+     "0\"}," DOMAINS "\"rules\":[{\"route\":\"r\"}]}}}",
+     "/flows/f/listen/proxy_from", "can claim any client's address"},
 };
 
 START_TEST(test_lints)
@@ -412,6 +456,7 @@ int main(void)
     tcase_add_test(tc, test_ten_thousand_rules);
     tcase_add_test(tc, test_defaults);
     tcase_add_test(tc, test_settings);
+    tcase_add_test(tc, test_trusted_peers_and_balancers);
     tcase_add_test(tc, test_notifications);
     tcase_add_test(tc, test_schema_is_true);
     tcase_add_test(tc, test_json_report);

@@ -3,6 +3,7 @@
 #include "engine/log/log.h"
 #include "engine/proxy/proxy.h"
 #include "status.h"
+#include "workers/connection/admission.h"
 #include "workers/connection/session.h"
 #include "workers/connection/worker.h"
 #include <arpa/inet.h>
@@ -48,22 +49,19 @@ static void address_text(const struct policy_address *a, char out[LIMIT_CLIENT_T
         (void)inet_ntop(a->family == 4 ? AF_INET : AF_INET6, a->bytes, out, LIMIT_CLIENT_TEXT);
 }
 
-static void set_client(struct session *s, struct policy_address client)
+static void set_client(struct worker *w, struct session *s, struct policy_address client)
 {
     s->client = client;
     s->peers = policy_peers_met(&s->generation->policy, &s->client, 0);
     address_text(&client, s->client_text);
+    admission_peers(w, s);
 }
 
 /* ---- refusals --------------------------------------------------------------------------- */
 
-/* Without a session: the reply goes out if it can, and that is all. */
-static void refuse(struct worker *w, int fd, const struct policy_address *from, struct span reply,
-                   const char *why)
+static void tell_refused(struct worker *w, const struct policy_address *from, const char *why)
 {
     char text[LIMIT_CLIENT_TEXT];
-    (void)send(fd, reply.p, reply.n, MSG_DONTWAIT | MSG_NOSIGNAL);
-    (void)close(fd);
     counter_add(w->counters, COUNTER_sessions_refused, 1);
     if (w->now < w->refusal_logged + LIMIT_REFUSAL_LOG_MICROSECONDS) {
         w->refusals_unlogged++; /* who floods us shall not flood the log */
@@ -79,10 +77,22 @@ static void refuse(struct worker *w, int fd, const struct policy_address *from, 
     w->refusals_unlogged = 0;
 }
 
+/* Without a session: the reply goes out if it can, and that is all. */
+static void refuse_connection(struct worker *w, int fd, const struct policy_address *from,
+                              const char *reply, const char *why)
+{
+    char line[LIMIT_SMTP_REPLY_OUT];
+    int n = snprintf(line, sizeof line, "%s\r\n", reply);
+    BUG_ON(n < 0 || (size_t)n >= sizeof line);
+    (void)send(fd, line, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
+    (void)close(fd);
+    tell_refused(w, from, why);
+}
+
 static void refuse_busy(struct worker *w, int fd, const struct policy_address *from,
                         const char *why)
 {
-    refuse(w, fd, from, SPAN_LIT("421 4.3.2 Too busy, try again later\r\n"), why);
+    refuse_connection(w, fd, from, "421 4.3.2 Too busy, try again later", why);
 }
 
 /* ---- arriving --------------------------------------------------------------------------- */
@@ -116,10 +126,23 @@ static struct session *new_session(struct worker *w, int fd, const struct stream
         return NULL;
     }
     s->generation = generation_hold(w->generations.current);
-    smtp_server_begin(&s->smtp, &s->generation->smtp_clear);
+    smtp_server_begin(&s->smtp, generation_smtp(s->generation, false));
     w->sessions_open++;
     counter_add(w->counters, COUNTER_sessions_open, 1);
     return s;
+}
+
+static bool admitted(struct worker *w, int fd, const struct policy_address *from,
+                     struct guard_place *place)
+{
+    char reply[LIMIT_SMTP_REPLY_OUT - 2];
+    const struct policy *p = &w->generations.current->policy;
+    const char *why = admission_connection(w, from, policy_peers_met(p, from, 0), place);
+    if (!why)
+        return true;
+    (void)snprintf(reply, sizeof reply, "421 4.7.0 %s", why);
+    refuse_connection(w, fd, from, reply, why);
+    return false;
 }
 
 /* Reset before it was accepted, so that nobody knows whose it was: port scanners do that, and
@@ -143,8 +166,8 @@ void arrival_begin(struct worker *w, unsigned listener, int fd)
     }
     if (arrival == POLICY_ARRIVAL_STRANGER) {
         counter_add(w->counters, COUNTER_proxy_refused, 1);
-        refuse(w, fd, &from, SPAN_LIT("554 5.7.1 This address is for balancers only\r\n"),
-               "not in proxy_from of the listener");
+        refuse_connection(w, fd, &from, "554 5.7.1 This address is for balancers only",
+                          "not in proxy_from of the listener");
         return;
     }
     if (w->sessions_open >= w->generations.current->settings.sessions) {
@@ -152,12 +175,17 @@ void arrival_begin(struct worker *w, unsigned listener, int fd)
         return;
     }
     bool proxied = arrival == POLICY_ARRIVAL_PROXIED;
+    struct guard_place place = {.client = 0};
+    if (!proxied && !admitted(w, fd, &from, &place))
+        return;
     struct session *s = new_session(w, fd, proxied ? &balancer : &session_owner);
     if (!s) {
+        guard_leave(&w->guard, &place);
         refuse_busy(w, fd, &from, "no session or stream is free");
         return;
     }
-    set_client(s, from);
+    s->place = place;
+    set_client(w, s, from);
     s->greeting_delay = (uint8_t)policy_listener_greeting_delay(&s->generation->policy,
                                                                 w->listeners[listener].number);
     if (proxied)
@@ -184,7 +212,13 @@ static void named_by_balancer(struct worker *w, struct session *s, const struct 
         counter_add(w->counters, COUNTER_proxy_checks, 1);
     } else {
         counter_add(w->counters, COUNTER_proxy_clients, 1);
-        set_client(s, address_of(h->family, h->client));
+        set_client(w, s, address_of(h->family, h->client));
+        const char *why = admission_connection(w, &s->client, s->peers, &s->place);
+        if (why) {
+            tell_refused(w, &s->client, why);
+            session_close(w, s, "4.7.0", why);
+            return;
+        }
     }
     session_welcome(w, s, s->greeting_delay);
 }

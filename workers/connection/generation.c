@@ -18,6 +18,11 @@ static void free_generation(struct generation *g)
     memset(g, 0, sizeof *g);
 }
 
+const struct smtp_server_config *generation_smtp(const struct generation *g, bool trusted)
+{
+    return &g->smtp[trusted];
+}
+
 struct generation *generation_hold(struct generation *g)
 {
     g->users++;
@@ -87,13 +92,15 @@ static void become_current(struct worker *w, struct generation *g)
     struct generation *old = w->generations.current;
     g->ready = true;
     drop_older(w, g);
-    g->smtp_clear = (struct smtp_server_config){
-        .hostname = g->settings.hostname,
-        .max_size = g->settings.message_size,
-        .max_errors = LIMIT_SESSION_ERRORS,
-        .max_recipients = g->settings.recipients,
-        .offer_starttls = g->server != NULL,
-    };
+    for (unsigned trusted = 0; trusted <= 1; trusted++)
+        g->smtp[trusted] = (struct smtp_server_config){
+            .hostname = g->settings.hostname,
+            .max_size = g->settings.message_size,
+            .max_errors = g->settings.limits.errors_per_session,
+            .max_commands = trusted ? 0 : g->settings.limits.commands_per_session,
+            .max_recipients = g->settings.recipients,
+            .offer_starttls = g->server != NULL,
+        };
     w->generations.current = g;
     if (old && old != g && old->users == 0)
         free_generation(old);

@@ -30,9 +30,9 @@ struct generation {
     struct tls_context *server;       /* NULL: no STARTTLS offered */
     struct tls_context *plain_client; /* no certificate to present */
     struct tls_context *clients[LIMIT_POLICY_IDENTITIES];
-    unsigned char demands[32];            /* on peers' certificates: chain_result in messages.def */
-    uint64_t wanted;                      /* identities whose chain has not come yet */
-    struct smtp_server_config smtp_clear; /* STARTTLS offered, if there is an identity */
+    unsigned char demands[32];         /* on peers' certificates: chain_result in messages.def */
+    uint64_t wanted;                   /* identities whose chain has not come yet */
+    struct smtp_server_config smtp[2]; /* of other clients, of trusted ones */
 };
 
 struct generations {
@@ -47,6 +47,9 @@ bool generation_add(struct worker *w, int fd, uint32_t number);
  * was restarted. A generation that misses none becomes the current one. */
 void generation_ask_chains(struct worker *w);
 void generation_chain(struct worker *w, const struct msg_chain_result *r);
+
+/* The settings of a client's SMTP machine. */
+const struct smtp_server_config *generation_smtp(const struct generation *g, bool trusted);
 
 struct generation *generation_hold(struct generation *g);
 void generation_release(struct worker *w, struct generation *g);

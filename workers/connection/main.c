@@ -7,6 +7,7 @@
 #include "workers/connection/transaction.h"
 #include "workers/connection/worker.h"
 #include <errno.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 static void must(int result, const char *what)
@@ -16,6 +17,15 @@ static void must(int result, const char *what)
 }
 
 /* Everything that a worker will ever use, laid out before it serves. */
+/* The key keeps it secret which addresses fall together in the table. */
+static int guard_begin(struct worker *w, uint32_t sessions)
+{
+    unsigned char key[SIPHASH_KEY];
+    if (getrandom(key, sizeof key, 0) != sizeof key)
+        return -1;
+    return guard_init(&w->guard, sessions, key);
+}
+
 static void lay_out(struct worker *w, const struct policy_settings *s)
 {
     uint32_t streams = s->sessions + LIMIT_CLIENTS;
@@ -25,6 +35,7 @@ static void lay_out(struct worker *w, const struct policy_settings *s)
     must(pool_init(&w->transactions, sizeof(struct transaction), 2 * s->sessions), "transactions");
     must(pool_init(&w->lines, sizeof(struct smtp_line), s->sessions), "command lines");
     must(pool_init(&w->clients, sizeof(struct client), LIMIT_CLIENTS), "clients");
+    must(guard_begin(w, s->sessions), "accounts of clients");
     must(chunk_pool_init(&w->chunks, (uint32_t)(s->memory / LIMIT_CHUNK)), "buffers");
     must(queue_init(w, s->memory), "the queue");
     must(timer_heap_init(&w->timers, streams + LIMIT_QUEUE_DELIVERIES + LIMIT_DESTINATIONS + 1),

@@ -2,6 +2,7 @@
 #include "workers/connection/session.h"
 #include "engine/log/log.h"
 #include "status.h"
+#include "workers/connection/admission.h"
 #include "workers/connection/transaction.h"
 #include "workers/connection/worker.h"
 #include <stdio.h>
@@ -72,6 +73,9 @@ static void session_free(struct worker *w, struct session *s)
     }
     if (s->smtp.line)
         pool_put(&w->lines, s->smtp.line);
+    admission_end(w, s);
+    counter_add(w->counters, COUNTER_commands, s->smtp.commands);
+    counter_add(w->counters, COUNTER_command_errors, s->smtp.errors);
     generation_release(w, s->generation);
     w->sessions_open--;
     counter_sub(w->counters, COUNTER_sessions_open, 1);
@@ -104,11 +108,27 @@ void session_drop(struct worker *w, struct session *s, const char *why)
     stream_close(w, stream);
 }
 
+void session_close(struct worker *w, struct session *s, const char *enhanced, const char *text)
+{
+    struct smtp_out out = replies(w, s);
+    bool handshaking = s->stream->tls && s->stream->tls->handshaking;
+    if (!handshaking && out.capacity >= LIMIT_SMTP_OUT) {
+        smtp_server_close(&s->smtp, &out, enhanced, span_str(text));
+        (void)session_send(w, s, &out);
+    }
+    session_finish(w, s, text, true);
+}
+
+static void idle_from_now(struct worker *w, struct session *s)
+{
+    stream_deadline(w, s->stream, s->generation->settings.limits.idle_time * UINT64_C(1000000));
+}
+
 static void greet(struct worker *w, struct session *s)
 {
     struct smtp_out out = replies(w, s);
     smtp_server_greet(&s->smtp, &out);
-    stream_deadline(w, s->stream, TIMEOUT_SMTP_SERVER * UINT64_C(1000000));
+    idle_from_now(w, s);
     if (!session_send(w, s, &out)) {
         session_drop(w, s, "no memory");
         return;
@@ -151,8 +171,8 @@ static void take_current_policy(struct worker *w, struct session *s)
     if (s->stream->tls)
         s->stream->tls->verdict.peers = met;
     s->peers = policy_peers_met(&new->policy, &s->client, met);
-    s->smtp.config = &new->smtp_clear;
     s->generation = new;
+    admission_peers(w, s);
     generation_release(w, old);
 }
 
@@ -169,14 +189,8 @@ void session_drain(struct worker *w)
 {
     for (uint32_t i = 0; i < w->sessions.fresh; i++) {
         struct session *s = pool_at(&w->sessions, i);
-        if (!s || !between_mails(s))
-            continue;
-        struct smtp_out out = replies(w, s);
-        if (out.capacity >= LIMIT_SMTP_OUT) {
-            smtp_server_close(&s->smtp, &out, "4.3.2", SPAN_LIT("Service shutting down"));
-            (void)session_send(w, s, &out);
-        }
-        session_finish(w, s, "draining", true);
+        if (s && between_mails(s))
+            session_close(w, s, "4.3.2", "Service shutting down");
     }
 }
 
@@ -240,7 +254,8 @@ static enum step on_starttls(struct worker *w, struct session *s, struct smtp_ou
 static void on_mail(struct worker *w, struct session *s, struct smtp_out *out)
 {
     struct transaction_reply reply = {0};
-    s->transaction = transaction_begin(w, s, &reply);
+    if (admission_mail(w, s, &reply))
+        s->transaction = transaction_begin(w, s, &reply);
     if (s->transaction)
         smtp_server_accept(&s->smtp, out);
     else
@@ -250,7 +265,8 @@ static void on_mail(struct worker *w, struct session *s, struct smtp_out *out)
 static void on_recipient(struct worker *w, struct session *s, struct smtp_out *out)
 {
     struct transaction_reply reply = {0};
-    bool ok = transaction_recipient(w, s->transaction, &s->smtp.path, &reply);
+    bool ok = admission_recipient(w, s, &reply) &&
+              transaction_recipient(w, s->transaction, &s->smtp.path, &reply);
     counter_add(w->counters, ok ? COUNTER_recipients_accepted : COUNTER_recipients_rejected, 1);
     if (ok)
         smtp_server_accept(&s->smtp, out);
@@ -304,8 +320,11 @@ static void on_chunk(struct worker *w, struct session *s, struct smtp_out *out)
 
 static enum step on_body(struct worker *w, struct session *s)
 {
-    counter_add(w->counters, COUNTER_bytes_in, s->smtp.body.n);
-    if (transaction_body(w, s->transaction, s->smtp.body))
+    size_t bytes = s->smtp.body.n;
+    counter_add(w->counters, COUNTER_bytes_in, bytes);
+    bool on = transaction_body(w, s->transaction, s->smtp.body);
+    transfer_take(&s->transaction->transfer, bytes, !on);
+    if (on)
         return STEP_ON;
     stream_pause(s->stream); /* resumed when the file has caught up */
     return STEP_STOP;
@@ -331,6 +350,7 @@ static enum step on_end_of_data(struct worker *w, struct session *s, struct smtp
 
 static enum step on_close(struct worker *w, struct session *s, struct smtp_out *out, bool quit)
 {
+    counter_add(w->counters, COUNTER_limit_session, s->smtp.close_reason == SMTP_CLOSE_COMMANDS);
     if (!quit) {
         log_begin(LOG_NOTICE, "session closed");
         log_text("client", s->client_text);
@@ -399,9 +419,13 @@ static void session_input(struct worker *w, struct stream *stream, struct span *
     enum step step = out.capacity >= LIMIT_SMTP_OUT ? STEP_ON : STEP_STOP;
     if (step == STEP_STOP)
         stream_pause(stream);
+    const char *overdue = admission_overdue(w, s);
     if (s->stale && step == STEP_ON)
         smtp_server_close(&s->smtp, &out, "4.3.2",
                           SPAN_LIT("The policy has changed, please connect again"));
+    else if (overdue && step == STEP_ON)
+        smtp_server_close(&s->smtp, &out, "4.7.0", span_str(overdue));
+    uint32_t commands = s->smtp.commands;
     while (step == STEP_ON)
         step = session_step(w, s, in, &out);
     if (step == STEP_GONE) {
@@ -414,7 +438,9 @@ static void session_input(struct worker *w, struct stream *stream, struct span *
         return;
     }
     session_take_line_back(w, s);
-    stream_deadline(w, stream, TIMEOUT_SMTP_SERVER * UINT64_C(1000000));
+    /* A command is due as a whole: who sends it byte by byte gains no time. */
+    if (s->smtp.commands != commands || (s->transaction && s->transaction->transfer.begun != 0))
+        idle_from_now(w, s);
     stream_flush(w, stream);
 }
 
@@ -436,7 +462,7 @@ void session_committed(struct worker *w, struct session *s, bool ok, uint64_t id
         return;
     }
     stream_flush(w, s->stream);
-    stream_deadline(w, s->stream, TIMEOUT_SMTP_SERVER * UINT64_C(1000000));
+    idle_from_now(w, s);
     stream_resume(w, s->stream);
 }
 
@@ -465,6 +491,7 @@ static void session_secured(struct worker *w, struct stream *stream, bool ok)
     if (tls_resumed(&stream->tls->connection))
         counter_add(w->counters, COUNTER_tls_resumed_in, 1);
     s->peers = policy_peers_met(&s->generation->policy, &s->client, stream->tls->verdict.peers);
+    admission_peers(w, s);
     s->helo_length = 0;
     smtp_server_tls_established(&s->smtp);
 }
@@ -479,20 +506,15 @@ static void session_expired(struct worker *w, struct stream *stream)
 {
     struct session *s = stream->context;
     if (s->committing) { /* the disk is slow: its answer comes, or the process ends */
-        stream_deadline(w, stream, TIMEOUT_SMTP_SERVER * UINT64_C(1000000));
+        idle_from_now(w, s);
         return;
     }
     if (smtp_server_silent(&s->smtp)) {
         greet(w, s);
         return;
     }
-    struct smtp_out out = replies(w, s);
-    bool handshaking = stream->tls && stream->tls->handshaking;
-    if (!handshaking && out.capacity >= LIMIT_SMTP_OUT) {
-        smtp_server_close(&s->smtp, &out, "4.4.2", SPAN_LIT("Timeout: closing the connection"));
-        (void)session_send(w, s, &out);
-    }
-    session_finish(w, s, "time-out", true);
+    counter_add(w->counters, COUNTER_limit_idle, 1);
+    session_close(w, s, "4.4.2", "Timeout: closing the connection");
 }
 
 const struct stream_owner session_owner = {

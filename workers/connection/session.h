@@ -5,6 +5,7 @@
 #ifndef MGID_SESSION_H
 #define MGID_SESSION_H
 
+#include "engine/guard/guard.h"
 #include "engine/smtp/server.h"
 #include "policy/policy.h"
 #include "workers/connection/stream.h"
@@ -19,9 +20,11 @@ struct session {
     struct transaction *transaction;
     struct smtp_server smtp;
     struct policy_address client;
-    uint64_t peers;  /* of the policy, that this client is */
-    bool committing; /* the answer to the end of data waits for the disk */
-    bool stale;      /* the client's certificate was judged by a policy whose peers have changed */
+    uint64_t peers;           /* of the policy, that this client is */
+    struct guard_place place; /* where it counts */
+    bool trusted;             /* the limits of clients do not hold for it */
+    bool committing;          /* the answer to the end of data waits for the disk */
+    bool stale; /* the client's certificate was judged by a policy whose peers have changed */
     char client_text[LIMIT_CLIENT_TEXT];
     uint8_t greeting_delay; /* seconds, of its listener */
     uint16_t header_used;   /* of a PROXY header that comes in parts: bytes in smtp's line */
@@ -35,6 +38,9 @@ extern const struct stream_owner session_owner;
 /* The client is known and let in: 220, at once or after so many seconds, in which it has to be
  * silent. May end the session. */
 void session_welcome(struct worker *w, struct session *s, uint32_t seconds);
+
+/* The end: 421 with that enhanced code and text. */
+void session_close(struct worker *w, struct session *s, const char *enhanced, const char *text);
 
 /* The end, without a word. */
 void session_drop(struct worker *w, struct session *s, const char *why);

@@ -226,6 +226,7 @@ bool transaction_data(struct worker *w, struct transaction *t, struct transactio
 {
     unsigned char field[LIMIT_RECEIVED];
     struct span host = t->generation->settings.hostname;
+    transfer_begin(&t->transfer, w->now);
     t->header_buffer = chunk_get(&w->chunks);
     size_t n = received_field(w, t, field);
     if (!t->header_buffer || n == 0 ||
@@ -295,7 +296,8 @@ static bool acceptable(const struct transaction *t, unsigned defects,
         refuse(reply, 552, "5.3.4", "Message exceeds the size limit");
     else if (t->scanner.too_large)
         refuse(reply, 552, "5.3.4", "Message header exceeds the size limit");
-    else if (received->count > LIMIT_RECEIVED_FIELDS || received->hits > LIMIT_OWN_RECEIVED)
+    else if (received->count > t->generation->settings.limits.hops ||
+             received->hits > LIMIT_OWN_RECEIVED)
         refuse(reply, 554, "5.4.6", "Mail loop: too many Received fields");
     else if (t->no_memory || t->no_space)
         refuse(reply, 452, "4.3.1",

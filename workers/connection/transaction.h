@@ -6,6 +6,7 @@
 #ifndef MGID_TRANSACTION_H
 #define MGID_TRANSACTION_H
 
+#include "engine/guard/transfer.h"
 #include "engine/mime/header.h"
 #include "engine/smtp/parameters.h"
 #include "policy/facts.h"
@@ -33,6 +34,7 @@ struct transaction {
     bool header_nul; /* in the header section: not even BINARYMIME allows that */
     bool scanning;
     bool imported; /* by the operator: has no session (import.h) */
+    struct transfer transfer; /* of the message */
     struct large large;
 };
 

@@ -5,6 +5,7 @@
 #define MGID_WORKER_H
 
 #include "engine/counters/counters.h"
+#include "engine/guard/guard.h"
 #include "engine/pool/chunk.h"
 #include "engine/pool/pool.h"
 #include "engine/pool/timer.h"
@@ -43,6 +44,7 @@ struct worker {
     struct timer_heap timers;
     struct counters_page *counters;
 
+    struct guard guard; /* of clients */
     struct pool streams;
     struct pool stream_tls;
     struct pool sessions;
