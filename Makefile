@@ -241,6 +241,7 @@ help:
 	@echo 'make sandbox-report  what each role may do, as one page'
 	@echo 'make fuzz T=60    every fuzzed target for T seconds (TARGETS="header data"), with its coverage'
 	@echo 'make compare      mails/s and CPU beside a private Postfix, same machine, same disk'
+	@echo 'make interop      real clients and servers exchange mail with mgid: a table'
 	@echo 'make analyse      the static analyser of clang over every source'
 	@echo 'make reproducible two builds in two places, compared byte by byte'
 	@echo 'make sbom         what the programs are made of, as SPDX'
@@ -252,5 +253,12 @@ help:
 compare: setup
 	@$(MAKE) --no-print-directory -j$(JOBS) tested
 	@bench/compare.sh
+
+# Real clients and servers exchange mail with mgid, in clear and with mutual TLS: a table.
+.PHONY: interop
+interop:
+	@deploy/setup.sh interop
+	@$(MAKE) --no-print-directory -j$(JOBS) tested
+	@BUILD=$(BUILD) tests/interop/run.sh
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -5,6 +5,7 @@
 #   deploy/setup.sh build   what `make` needs
 #   deploy/setup.sh test    the above, and what `make test` and `make demo` need
 #   deploy/setup.sh fuzz    what `make fuzz` needs
+#   deploy/setup.sh interop what `make interop` needs: more clients, and servers that are only unpacked
 #   deploy/setup.sh all     the same as test
 #
 # The unpacked tools go to build/tools/bin (smtp-source, smtp-sink, posttls-finger), or to
@@ -20,6 +21,10 @@ build_packages=(gcc libc6-dev make pkg-config liburing-dev android-libboringssl-
 test_packages=(mandoc zsh fish prometheus swaks libnet-ssleay-perl nsd haproxy openssl python3-jsonschema gnutls-bin
     python3 curl iproute2 procps util-linux)
 fuzz_packages=(clang llvm)
+interop_packages=(msmtp libio-socket-ssl-perl libgnutls-dane0 libidn12 libpcre2-8-0 libevent-2.1-7
+    libpam0g libdb5.3 libnsl2 libssl3)
+# Unpacked below build/tools/interop.
+interop_unpacked=(exim4-daemon-light exim4-base opensmtpd golang-1.19-go golang-1.19-src)
 # Packages that bring a server which Debian would start; only the programs are wanted.
 service_packages=(nsd haproxy prometheus)
 # What Postfix's tools are linked with, beyond libc.
@@ -176,6 +181,34 @@ unpack_postfix()
     mv "$into" "$tools"
 }
 
+# Mail servers that the machine shall not have, Go to build one program, nodemailer.
+unpack_interop()
+{
+    [ -e "$tools/interop/.complete" ] && return
+    local into package go
+    say "unpacking servers and clients into $tools/interop"
+    mkdir -p "$tools"
+    into=$(mktemp -d "$tools/interop.XXXXXX")
+    chmod 755 "$into"
+    mkdir "$into/root"
+    for package in "${interop_unpacked[@]}"; do
+        unpack "$into" "$package" || fail "cannot download $package: $(tail -n 1 "$into/download.log")"
+        rm -f "$into"/*.deb
+    done
+    go=$into/root/usr/lib/go-1.19
+    GOROOT=$go GOCACHE=$into/cache GO111MODULE=off CGO_ENABLED=0 \
+        "$go/bin/go" build -o "$into/root/gosend" "$here/tests/interop/gosend.go" ||
+        fail "cannot build tests/interop/gosend.go"
+    npm install --silent --no-audit --no-fund --prefix "$into/root" nodemailer@6 >/dev/null ||
+        fail "npm cannot install nodemailer"
+    rm -rf "$go" "$into/root/usr/share"
+    : >"$into/root/.complete"
+    rm -rf "$tools/interop"
+    mv "$into/root" "$tools/interop"
+    chmod -R u+w "$into"
+    rm -rf "$into"
+}
+
 case ${1:-all} in
 build)
     install_missing "${build_packages[@]}"
@@ -184,11 +217,17 @@ test | all)
     install_missing "${build_packages[@]}" "${test_packages[@]}"
     unpack_postfix
     ;;
+interop)
+    install_missing "${build_packages[@]}" "${test_packages[@]}" "${interop_packages[@]}"
+    command -v npm >/dev/null || install_missing nodejs npm
+    unpack_postfix
+    unpack_interop
+    ;;
 fuzz)
     install_missing "${build_packages[@]}" "${fuzz_packages[@]}"
     ;;
 *)
-    say "usage: $0 [build|test|fuzz|all]"
+    say "usage: $0 [build|test|interop|fuzz|all]"
     exit "$EX_USAGE"
     ;;
 esac

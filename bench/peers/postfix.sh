@@ -5,6 +5,8 @@
 #
 #   bench/peers/postfix.sh DIRECTORY PORT NEXTHOP:PORT     runs it in the foreground
 #
+# POSTFIX_SETTINGS, when set: lines at the end of main.cf.
+#
 # POSTFIX_SETTINGS holds further lines of main.cf.
 set -euo pipefail
 
