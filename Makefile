@@ -56,7 +56,7 @@ ARCHIVES_mgictl     := policy-compiler policy-facts policy mime smtp admin count
 LIBS_mgictl         := $(LIB_jansson) $(LIB_idn)
 
 # --- bench programs: peers and load for tests and measurement, never installed ---
-BENCH_PROGRAMS := mgisim
+BENCH_PROGRAMS := mgisim mgispool
 FOLDER_mgisim   := bench/sim
 ARCHIVES_mgisim := log ipc
 LIBS_mgisim     := $(LIB_boring)
@@ -67,6 +67,10 @@ FOLDER_mgidoc   := deploy/man
 ARCHIVES_mgidoc :=
 LIBS_mgidoc     := $(LIB_jansson)
 PATH_mgidoc     := bench/mgidoc
+FOLDER_mgispool   := bench/spool
+ARCHIVES_mgispool := spool log ipc
+LIBS_mgispool     :=
+PATH_mgispool     := bench/mgispool
 folder = $(or $(FOLDER_$(1)),workers/$(1))
 
 # Where each program goes, below $(BUILD) as below $(PREFIX).
@@ -156,6 +160,7 @@ units: $(UNIT_BINARIES)
 # this file was read (pkg-config, headers) may be there by then.
 TESTED := $(BINARIES) $(DOCS) $(foreach p,$(BENCH_PROGRAMS),$(BUILD)/$(call path,$(p))) $(UNIT_BINARIES) \
           $(FUZZ_BINARIES) $(BUILD)/tests/fake_role
+-include tests/faults/faults.mk
 ASAN   := BUILD=$(BUILD)/asan OPTIMISE=-O1 \
           SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all"
 JOBS   ?= $(shell nproc 2>/dev/null || echo 2)
@@ -171,6 +176,7 @@ test: setup
 	@$(MAKE) --no-print-directory -j$(JOBS) tested
 	@$(MAKE) --no-print-directory probed
 	@$(MAKE) --no-print-directory -j$(JOBS) $(ASAN) tested
+	@$(MAKE) --no-print-directory crash-built
 	@tests/run.sh $(BUILD) $(BUILD)/asan
 
 test-plain: setup
@@ -208,6 +214,7 @@ analyse: $(ANALYSED:%=%.analysed)
 	    $< 2>&1); [ -z "$$out" ] || { printf '%s\n' "$$out"; exit 1; }
 
 -include deploy/demo.mk
+-include tests/crash/crash.mk
 
 # --- supply chain ---
 .PHONY: sbom reproducible
@@ -245,6 +252,8 @@ help:
 	@echo 'make analyse      the static analyser of clang over every source'
 	@echo 'make reproducible two builds in two places, compared byte by byte'
 	@echo 'make sbom         what the programs are made of, as SPDX'
+	@echo 'make crash        KILLS=2000 kills of every role at named points and at random; states after a failed power'
+	@echo 'make soak         SOAK=600 seconds of mixed load with kills and reloads; nothing may be lost'
 	@echo 'make install      DESTDIR= PREFIX=$(PREFIX)'
 	@echo 'make clean        removes $(BUILD)'
 	@echo 'make V=1          shows whole commands'

@@ -137,6 +137,9 @@
 
 /* ---- the spool -------------------------------------------------------------------------- */
 #define LIMIT_SEGMENT (64u << 20)       /* bytes of a segment file */
+#ifndef LIMIT_SEGMENT_USED /* `make crash` goes through many small ones */
+#define LIMIT_SEGMENT_USED LIMIT_SEGMENT
+#endif
 #define LIMIT_SPOOL_SEGMENTS 2048       /* of one shard */
 #define LIMIT_SPOOL_HELD 16             /* segments behind an old one before its mails move on */
 #define LIMIT_INLINE_MAIL (256u << 10)  /* a larger body gets a file of its own */
@@ -147,6 +150,8 @@
 #define LIMIT_SPOOL_RESERVE (256u << 10) /* of it, for deliveries and deferrals */
 #define LIMIT_SPOOL_RECORDS 4096        /* of one batch */
 #define LIMIT_SPOOL_IOV 1024            /* IOV_MAX */
+#define LIMIT_SPOOL_OPEN 16             /* large mails' files kept open for reading */
+#define LIMIT_SPOOL_DOOMED 64           /* large mails' files that wait to be removed, one at a time */
 #define LIMIT_SPOOL_QUARANTINE 64       /* files that recovery sets aside; more is only logged */
 
 /* ---- memory of a worker -------------------------------------------------------------- */
@@ -224,7 +229,9 @@
 #define RESTART_QUICK 10000         /* dead within: the next pause is twice as long */
 #define RESTART_CALM 60000          /* lived for: the next restart is at once */
 #define RESTART_PAUSE_FIRST 100
+#ifndef RESTART_PAUSE_MAX /* `make crash` has no time to wait */
 #define RESTART_PAUSE_MAX 30000
+#endif
 
 /* ---- the connection worker -------------------------------------------------------------- */
 #define LIMIT_RING_ENTRIES 4096
@@ -345,8 +352,8 @@ _Static_assert(LIMIT_SPOOL_ENVELOPE + LIMIT_INLINE_MAIL + 4096 <= LIMIT_SPOOL_BA
                "the largest mail fits a batch");
 _Static_assert(LIMIT_SPOOL_ENVELOPE + 4096 <= LIMIT_SPOOL_STAGING - LIMIT_SPOOL_RESERVE,
                "the largest envelope fits the staging memory");
-_Static_assert(LIMIT_SPOOL_BATCH + 8192 <= LIMIT_SEGMENT, "a batch fits an empty segment");
-_Static_assert(LIMIT_SPOOL_PIECES + 4 <= LIMIT_SPOOL_IOV, "a mail fits a batch's list");
+_Static_assert(LIMIT_SPOOL_BATCH + 16384 <= LIMIT_SEGMENT, "a batch fits an empty segment");
+_Static_assert(LIMIT_SPOOL_PIECES + 5 <= LIMIT_SPOOL_IOV, "a mail fits a batch's list");
 _Static_assert(LIMIT_INLINE_MAIL / LIMIT_CHUNK + 8 <= LIMIT_SPOOL_PIECES,
                "an inline body in chunks, and the fields added to it");
 

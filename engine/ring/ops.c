@@ -65,6 +65,23 @@ void ring_sync(struct ring *r, struct ring_tag tag, int fd)
     set_tag(sqe, tag);
 }
 
+void ring_sync_all(struct ring *r, struct ring_tag tag, int fd, unsigned linked)
+{
+    ring_reserve(r, linked);
+    struct io_uring_sqe *sqe = ring_sqe(r);
+    io_uring_prep_fsync(sqe, fd, 0);
+    if (linked > 1)
+        sqe->flags |= IOSQE_IO_LINK;
+    set_tag(sqe, tag);
+}
+
+void ring_allocate(struct ring *r, struct ring_tag tag, int fd, int mode, uint64_t size)
+{
+    struct io_uring_sqe *sqe = ring_sqe(r);
+    io_uring_prep_fallocate(sqe, fd, mode, 0, (off_t)size);
+    set_tag(sqe, tag);
+}
+
 void ring_cancel(struct ring *r, struct ring_tag tag, int fd)
 {
     struct io_uring_sqe *sqe = ring_sqe(r);

@@ -105,7 +105,12 @@ void ring_connect(struct ring *r, struct ring_tag tag, int fd, const struct sock
 /* The write is linked to the sync that is asked for next when `linked`. */
 void ring_write(struct ring *r, struct ring_tag tag, int fd, const struct iovec *iov,
                 unsigned count, uint64_t offset, bool linked);
-void ring_sync(struct ring *r, struct ring_tag tag, int fd);
+void ring_sync(struct ring *r, struct ring_tag tag, int fd); /* fdatasync */
+/* fsync: a directory with its names. What is asked for next is linked to it when `linked` is the
+ * number of operations of the chain, this one included; 1: none. */
+void ring_sync_all(struct ring *r, struct ring_tag tag, int fd, unsigned linked);
+/* fallocate from 0 on; mode as there. */
+void ring_allocate(struct ring *r, struct ring_tag tag, int fd, int mode, uint64_t size);
 /* Cancels every operation on fd; those give -ECANCELED, this one its own completion. */
 void ring_cancel(struct ring *r, struct ring_tag tag, int fd);
 /* Cancels the operation that was given the tag `victim`. */

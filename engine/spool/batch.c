@@ -7,13 +7,19 @@
 /* Items that mails leave to deliveries and deferrals. */
 #define ITEMS_RESERVE (LIMIT_SPOOL_RECORDS / 4)
 
-bool batch_init(struct batch *b)
+bool batch_init(struct batch *b, uint32_t capacity)
 {
+    if (capacity > LIMIT_SPOOL_BATCH)
+        capacity = LIMIT_SPOOL_BATCH;
     *b = (struct batch){.staging = malloc(LIMIT_SPOOL_STAGING),
                         .items = calloc(LIMIT_SPOOL_RECORDS, sizeof *b->items),
                         .mails = calloc(LIMIT_SPOOL_RECORDS, sizeof(struct spool_ref *)),
-                        .iov = calloc(LIMIT_SPOOL_IOV, sizeof *b->iov)};
-    return b->staging && b->items && b->mails && b->iov;
+                        .first = calloc(LIMIT_SPOOL_IOV, sizeof *b->first),
+                        .capacity = capacity,
+                        .reserve = capacity / 8 < LIMIT_SPOOL_RESERVE ? capacity / 8
+                                                                      : LIMIT_SPOOL_RESERVE};
+    b->iov = b->first ? b->first + 1 : NULL;
+    return b->staging && b->items && b->mails && b->first;
 }
 
 void batch_destroy(struct batch *b)
@@ -21,7 +27,7 @@ void batch_destroy(struct batch *b)
     free(b->staging);
     free(b->items);
     free(b->mails);
-    free(b->iov);
+    free(b->first);
     *b = (struct batch){0};
 }
 
@@ -48,7 +54,7 @@ static void add_piece(struct batch *b, void *p, size_t n)
             return;
         }
     }
-    BUG_ON(b->iov_count == LIMIT_SPOOL_IOV);
+    BUG_ON(b->iov_count == LIMIT_SPOOL_IOV - 1);
     b->iov[b->iov_count++] = (struct iovec){.iov_base = p, .iov_len = n};
 }
 
@@ -88,11 +94,11 @@ static uint16_t count_left(const struct spool_mail *m)
     return left;
 }
 
-/* Body pieces and trailer behind the envelope; returns the CRC of all three. */
-static uint32_t add_body(struct batch *b, const struct spool_mail *mail, uint32_t envelope,
-                         uint32_t crc)
+/* Body pieces and trailer behind the envelope; returns the body's CRC. */
+static uint32_t add_body(struct batch *b, const struct spool_mail *mail, uint32_t envelope)
 {
     uint64_t sum = 0;
+    uint32_t crc = 0;
     for (unsigned i = 0; i < mail->body_count; i++) {
         const struct iovec *piece = &mail->body[i];
         sum += piece->iov_len;
@@ -101,10 +107,8 @@ static uint32_t add_body(struct batch *b, const struct spool_mail *mail, uint32_
         add_piece(b, piece->iov_base, piece->iov_len);
     }
     BUG_ON(!mail->large && sum != mail->body_size);
-    unsigned char *trailer = b->staging + b->staged;
-    uint32_t n = record_trailer(envelope, (uint32_t)sum, trailer);
-    add_staged(b, n);
-    return crc32c(crc, span_of(trailer, n));
+    add_staged(b, record_trailer(envelope, (uint32_t)sum, b->staging + b->staged));
+    return crc;
 }
 
 bool batch_add_mail(struct batch *b, const struct spool_mail *mail, struct spool_ref *ref,
@@ -112,7 +116,7 @@ bool batch_add_mail(struct batch *b, const struct spool_mail *mail, struct spool
 {
     check_mail(mail);
     if (b->item_count >= LIMIT_SPOOL_RECORDS - ITEMS_RESERVE ||
-        b->iov_count + mail->body_count + 2 > LIMIT_SPOOL_IOV - 1)
+        b->iov_count + mail->body_count + 2 > LIMIT_SPOOL_IOV - 2)
         return false;
     uint32_t body = mail->large ? 0 : (uint32_t)mail->body_size;
     struct msg_writer w = {.p = b->staging + b->staged + RECORD_HEADER};
@@ -123,18 +127,18 @@ bool batch_add_mail(struct batch *b, const struct spool_mail *mail, struct spool
     w.capacity = LIMIT_SPOOL_STAGING - taken;
     mail_encode(&w, mail);
     uint32_t envelope = (uint32_t)w.n;
-    if (w.overflow ||
-        b->length + record_length(envelope, body) > LIMIT_SPOOL_BATCH - LIMIT_SPOOL_RESERVE)
+    if (w.overflow || b->length + record_length(envelope, body) > b->capacity - b->reserve)
         return false;
     BUG_ON(envelope > LIMIT_SPOOL_ENVELOPE);
 
     uint32_t header = b->staged;
     record_prepare(b->staging + header, RECORD_MAIL, mail->queue_id, envelope, body);
     add_staged(b, RECORD_HEADER + envelope);
-    uint32_t crc = crc32c(0, span_of(b->staging + header + RECORD_HEADER, envelope));
-    crc = add_body(b, mail, envelope, crc);
-    b->items[b->item_count++] = (struct batch_item){
-        .header = header, .crc = crc, .mail = true, .ref = ref, .replaces = replaces};
+    struct batch_item item = {.header = header, .mail = true, .ref = ref, .replaces = replaces};
+    item.crc = crc32c(0, span_of(b->staging + header + RECORD_HEADER, envelope));
+    item.body_crc = add_body(b, mail, envelope);
+    item.end = b->staged - RECORD_END;
+    b->items[b->item_count++] = item;
     b->mails[b->mail_count++] = ref;
     *ref = (struct spool_ref){.queue_id = mail->queue_id,
                               .body_size = mail->body_size,
@@ -155,7 +159,7 @@ bool batch_add_mail(struct batch *b, const struct spool_mail *mail, struct spool
 static bool small_fits(const struct batch *b, uint32_t n)
 {
     return b->item_count < LIMIT_SPOOL_RECORDS && b->staged + n <= LIMIT_SPOOL_STAGING &&
-           b->length + n <= LIMIT_SPOOL_BATCH && b->iov_count < LIMIT_SPOOL_IOV;
+           b->length + n <= b->capacity && b->iov_count < LIMIT_SPOOL_IOV - 1;
 }
 
 static void add_small(struct batch *b, enum record_kind kind, uint64_t queue_id, uint32_t envelope,
@@ -164,6 +168,7 @@ static void add_small(struct batch *b, enum record_kind kind, uint64_t queue_id,
     struct batch_item item = {.header = b->staged, .finished_large = finished_large};
     uint32_t n = record_close(b->staging + b->staged, kind, queue_id, envelope, &item.crc);
     add_staged(b, n);
+    item.end = b->staged - RECORD_END;
     b->items[b->item_count++] = item;
     b->length += n;
     b->sync |= finished_large != 0;
@@ -206,17 +211,43 @@ bool batch_add_hold(struct batch *b, uint64_t queue_id, bool held)
 
 void batch_freeze(struct batch *b, uint64_t seal)
 {
-    for (unsigned i = 0; i < b->item_count; i++)
-        record_seal(b->staging + b->items[i].header, seal, b->items[i].crc);
+    for (unsigned i = 0; i < b->item_count; i++) {
+        const struct batch_item *item = &b->items[i];
+        record_seal(b->staging + item->header, b->staging + item->end, seal, item->crc,
+                    item->body_crc);
+    }
+}
+
+/* What a deferral or hold is about; a mail that moves brings its own. */
+static bool same_subject(const unsigned char *older, const unsigned char *newer)
+{
+    struct record_header a, b;
+    memcpy(&a, older, sizeof a);
+    memcpy(&b, newer, sizeof b);
+    if (a.queue_id != b.queue_id)
+        return false;
+    if (a.kind == RECORD_HOLD)
+        return b.kind == RECORD_HOLD || b.kind == RECORD_MAIL;
+    /* The recipient is the first field. */
+    return a.kind == RECORD_DEFER && b.kind == RECORD_DEFER &&
+           memcmp(older + RECORD_HEADER, newer + RECORD_HEADER, sizeof(uint16_t)) == 0;
+}
+
+static bool superseded(const struct batch *b, unsigned count, const unsigned char *record)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (same_subject(record, b->staging + b->items[i].header))
+            return true;
+    return false;
 }
 
 unsigned batch_carry(struct batch *b, const struct batch *from)
 {
-    unsigned lost = 0;
+    unsigned lost = 0, newer = b->item_count;
     for (unsigned i = 0; i < from->item_count; i++) {
         const struct batch_item *item = &from->items[i];
         struct record_header h;
-        if (item->mail)
+        if (item->mail || superseded(b, newer, from->staging + item->header))
             continue;
         memcpy(&h, from->staging + item->header, sizeof h);
         if (!small_fits(b, h.length)) {
@@ -225,8 +256,9 @@ unsigned batch_carry(struct batch *b, const struct batch *from)
         }
         memcpy(b->staging + b->staged, from->staging + item->header, h.length);
         b->items[b->item_count] = *item;
-        b->items[b->item_count++].header = b->staged;
+        b->items[b->item_count].header = b->staged;
         add_staged(b, h.length);
+        b->items[b->item_count++].end = b->staged - RECORD_END;
         b->length += h.length;
         b->sync |= item->finished_large != 0;
     }

@@ -1,8 +1,8 @@
 /* The group commit: the plan of a batch, and what comes of its results. */
 #include "engine/spool/internal.h"
+#include "crash_point.h"
 #include "status.h"
 #include <errno.h>
-#include <unistd.h>
 
 static struct batch *other(struct spool *s, struct batch *b)
 {
@@ -11,7 +11,8 @@ static struct batch *other(struct spool *s, struct batch *b)
 
 static void describe(const struct batch *b, struct spool_io *io)
 {
-    *io = (struct spool_io){.fd = -1,
+    *io = (struct spool_io){.directory = -1,
+                            .fd = -1,
                             .iov = b->iov,
                             .iov_count = b->iov_count,
                             .length = b->length,
@@ -28,18 +29,35 @@ static void carry(struct spool *s, const struct batch *from)
         spool_tell(s, (struct spool_event){.kind = SPOOL_EVENT_DROPPED, .length = lost});
 }
 
-/* A segment with room for the batch, and the names of the large files that it refers to. */
+/* A segment with room for the batch. */
 static enum spool_status ready_segment(struct spool *s, const struct batch *b)
 {
     struct segment *g = segment_last(s);
-    if (!s->appendable || b->length > LIMIT_SEGMENT - g->end) {
-        enum spool_status status = segment_roll(s);
-        if (status != SPOOL_OK)
-            return status;
-    }
-    if (b->large && fsync(s->directory) != 0)
-        return spool_system_failed(s, "fsync directory", errno);
+    if (!s->appendable || b->length > s->segment_size - g->end)
+        return segment_roll(s);
     return SPOOL_OK;
+}
+
+/* Where the batch goes. The first one of a segment brings its opening, and is synced. Towards the
+ * segment's end all are, so that nothing is left to sync when it is left. */
+static void place(struct spool *s, struct batch *b, struct spool_io *io)
+{
+    struct segment *g = segment_last(s);
+    batch_freeze(b, g->seal);
+    b->sync |= s->unopened || s->segment_size - g->end - b->length < s->segment_size / 8;
+    io->fd = g->fd;
+    io->offset = g->end;
+    io->sync = b->sync;
+    if (b->large)
+        io->directory = s->directory;
+    s->flying_opening = s->unopened;
+    if (s->unopened) {
+        *b->first = (struct iovec){.iov_base = s->opening, .iov_len = sizeof s->opening};
+        io->offset = SEGMENT_HEAD;
+        io->iov = b->first;
+        io->iov_count++;
+        io->length += sizeof s->opening;
+    }
 }
 
 enum spool_status spool_batch_start(struct spool *s, struct spool_io *io)
@@ -56,11 +74,9 @@ enum spool_status spool_batch_start(struct spool *s, struct spool_io *io)
         carry(s, b);
         return status;
     }
-    struct segment *g = segment_last(s);
-    batch_freeze(b, g->seal);
-    io->fd = g->fd;
-    io->offset = g->end;
+    place(s, b, io);
     s->flying = b;
+    CRASH_POINT(BATCH_PLANNED);
     return SPOOL_OK;
 }
 
@@ -82,7 +98,7 @@ static void stored(struct spool *s, struct segment *g, const struct batch *b)
     for (unsigned i = 0; i < b->item_count; i++) {
         const struct batch_item *item = &b->items[i];
         if (item->finished_large)
-            large_remove(s, item->finished_large);
+            large_doom(s, item->finished_large);
         if (!item->mail)
             continue;
         item->ref->offset += base;
@@ -92,18 +108,23 @@ static void stored(struct spool *s, struct segment *g, const struct batch *b)
         item->ref->segment = g->sequence;
         g->live++;
         s->live++;
+        s->live_bytes += item->ref->length;
     }
     g->end = base + b->length;
     if (b->sync)
         g->synced = g->end;
+    s->unopened = false;
 }
 
-/* The segment's end is where this batch began, and the next one's head says so at once: then a
+/* The segment's end is where this batch began, and the next one's opening says so at once: then a
  * recovery can't take for stored what was answered with 4xx. When the next one can't be made now,
  * it is when the next batch starts. */
-static enum spool_status failed(struct spool *s, const struct batch *b, int error)
+static enum spool_status failed(struct spool *s, const struct batch *b, int error, bool in_sync)
 {
     struct segment *g = segment_last(s);
+    /* What was written before and not synced may have been lost with this. */
+    if (in_sync)
+        g->end = g->synced;
     s->error = error;
     spool_tell(s, (struct spool_event){.kind = SPOOL_EVENT_BATCH_FAILED,
                                        .segment = g->sequence,
@@ -111,7 +132,11 @@ static enum spool_status failed(struct spool *s, const struct batch *b, int erro
                                        .length = b->length,
                                        .error = error});
     s->appendable = false;
-    (void)segment_roll(s);
+    g->suspect = true;
+    if (s->flying_opening)
+        segment_unroll(s);
+    if (segment_roll(s) == SPOOL_OK)
+        (void)segment_settle_opening(s);
     s->error = error;
     carry(s, b);
     return error == ENOSPC || error == EDQUOT ? SPOOL_FULL : SPOOL_FAILED;
@@ -123,11 +148,13 @@ enum spool_status spool_batch_finish(struct spool *s, ssize_t written, int synce
     BUG_ON(!b);
     s->flying = NULL;
     if (written < 0)
-        return failed(s, b, (int)-written);
-    if ((size_t)written != b->length)
-        return failed(s, b, ENOSPC);
+        return failed(s, b, (int)-written, false);
+    if ((size_t)written != b->length + (s->flying_opening ? sizeof s->opening : 0))
+        return failed(s, b, ENOSPC, false);
     if (b->sync && synced != 0)
-        return failed(s, b, -synced);
+        return failed(s, b, -synced, true);
+    CRASH_POINT(BATCH_SYNCED);
     stored(s, segment_last(s), b);
+    CRASH_POINT(BATCH_STORED);
     return SPOOL_OK;
 }

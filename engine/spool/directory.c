@@ -1,10 +1,8 @@
 /* Listing of the shard's directory. */
+#include "engine/spool/file.h"
 #include "engine/spool/internal.h"
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 /* Takes 16 lower-case hexadecimal digits. */
 static bool take_hex(struct span *in, uint64_t *value)
@@ -66,6 +64,9 @@ static bool classify(struct spool *s, struct listing *l, const char *name)
     if (take(&rest, SPAN_LIT("large-")) && take_hex(&rest, &number) && rest.n == 0)
         return add(&l->large, &l->large_count, number);
     rest = span_str(name);
+    if (take(&rest, SPAN_LIT("spare-")) && take_hex(&rest, &number) && rest.n == 0)
+        return add(&l->spares, &l->spare_count, number);
+    rest = span_str(name);
     if (take(&rest, SPAN_LIT("quarantine-"))) {
         s->quarantined++;
         (void)take(&rest, SPAN_LIT("segment-"));
@@ -86,28 +87,26 @@ static int by_number(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+struct reading {
+    struct spool *s;
+    struct listing *l;
+    bool memory;
+};
+
+static bool each(void *context, const char *name)
+{
+    struct reading *r = context;
+    r->memory = classify(r->s, r->l, name);
+    return r->memory;
+}
+
 enum spool_status listing_read(struct spool *s, struct listing *l)
 {
+    struct reading r = {.s = s, .l = l, .memory = true};
     *l = (struct listing){0};
-    int fd = openat(s->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
-    if (!d) {
-        int error = errno;
-        if (fd >= 0)
-            (void)close(fd);
-        return spool_system_failed(s, "opendir", error);
-    }
-    struct dirent *e;
-    bool memory = true;
-    errno = 0;
-    while (memory && (e = readdir(d)) != NULL) {
-        memory = classify(s, l, e->d_name);
-        errno = memory ? 0 : ENOMEM;
-    }
-    int error = errno;
-    (void)closedir(d);
-    if (error != 0)
-        return spool_system_failed(s, "readdir", error);
+    int error = file_list(s->directory, each, &r);
+    if (error < 0 || !r.memory)
+        return spool_system_failed(s, "readdir", r.memory ? -error : ENOMEM);
     if (l->segment_count > 0)
         qsort(l->segments, l->segment_count, sizeof *l->segments, by_number);
     if (l->large_count > 0)
@@ -119,5 +118,6 @@ void listing_free(struct listing *l)
 {
     free(l->segments);
     free(l->large);
+    free(l->spares);
     *l = (struct listing){0};
 }

@@ -79,5 +79,5 @@ bool mail_decode(const struct record *record, struct spool_mail *mail,
         recipients[i].finished = get_flags(&r, RECIPIENT_FINISHED);
     }
     return msg_get_end(&r) && record->kind == RECORD_MAIL && record->queue_id >= QUEUE_ID_SHARDS &&
-           record->body.n == (mail->large ? 0 : mail->body_size);
+           record->body_size == (mail->large ? 0 : mail->body_size);
 }

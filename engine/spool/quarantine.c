@@ -1,47 +1,73 @@
-/* Setting aside what recovery can't use, so that a person may look at it: nothing that might be a
- * mail is thrown away. */
+/* Setting aside what can't be used, so that a person may look at it: nothing that might be a mail
+ * is thrown away. */
+#include "engine/spool/file.h"
 #include "engine/spool/internal.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #define NAME_QUARANTINE "quarantine-"
+#define PIECE 4096u
 
-static bool write_all(int fd, struct span bytes)
+/* Of what can't be read, or lies behind the end, zero bytes. */
+static struct span read_piece(int fd, unsigned char out[PIECE], uint64_t offset, size_t length)
 {
-    while (bytes.n > 0) {
-        ssize_t n = write(fd, bytes.p, bytes.n);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        bytes = span_from(bytes, (size_t)n);
-    }
-    return fsync(fd) == 0;
+    size_t n = length < PIECE ? length : PIECE;
+    memset(out, 0, n);
+    if (read_exactly(fd, out, n, offset) == -EIO)
+        (void)file_read(fd, out, n, offset);
+    return span_of(out, n);
 }
 
-void quarantine_bytes(struct spool *s, uint64_t sequence, uint32_t offset, struct span bytes)
+/* Bytes up to the last that is not zero. */
+static size_t used(int fd, uint64_t offset, size_t length)
+{
+    unsigned char bytes[PIECE];
+    size_t last = 0;
+    for (size_t at = 0; at < length; at += PIECE) {
+        struct span piece = read_piece(fd, bytes, offset + at, length - at);
+        for (size_t i = piece.n; i > 0 && last < at + i; i--)
+            if (piece.p[i - 1] != 0)
+                last = at + i;
+    }
+    return last;
+}
+
+static int copy(int from, uint64_t offset, size_t length, int to)
+{
+    unsigned char bytes[PIECE];
+    for (size_t at = 0; at < length; at += PIECE) {
+        int error = write_exactly(to, read_piece(from, bytes, offset + at, length - at), at);
+        if (error < 0)
+            return error;
+    }
+    return file_sync(to);
+}
+
+void quarantine_piece(struct spool *s, const struct segment *g, uint32_t offset, size_t length)
 {
     char name[NAME_SIZE];
-    if (s->quarantined >= LIMIT_SPOOL_QUARANTINE)
+    if (s->quarantined >= LIMIT_SPOOL_QUARANTINE || g->fd < 0)
         return;
-    (void)snprintf(name, sizeof name, NAME_QUARANTINE "%016" PRIx64 "-%08" PRIx32, sequence,
+    length = used(g->fd, offset, length);
+    if (length == 0)
+        return;
+    (void)snprintf(name, sizeof name, NAME_QUARANTINE "%016" PRIx64 "-%08" PRIx32, g->sequence,
                    offset);
-    int fd = openat(s->directory, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = file_create(s->directory, name);
     if (fd < 0) {
-        if (errno != EEXIST)
-            (void)spool_system_failed(s, "openat", errno);
+        if (fd != -EEXIST)
+            (void)spool_system_failed(s, "openat", -fd);
         return;
     }
-    if (write_all(fd, bytes)) {
+    int error = copy(g->fd, offset, length, fd);
+    file_close(fd);
+    if (error == 0) {
         s->quarantined++;
-    } else {
-        (void)spool_system_failed(s, "write", errno);
-        (void)unlinkat(s->directory, name, 0);
+        return;
     }
-    (void)close(fd);
+    (void)spool_system_failed(s, "write", -error);
+    (void)file_remove(s->directory, name);
 }
 
 bool quarantine_file(struct spool *s, const char *name)
@@ -50,8 +76,9 @@ bool quarantine_file(struct spool *s, const char *name)
     if (s->quarantined >= LIMIT_SPOOL_QUARANTINE)
         return false;
     (void)snprintf(aside, sizeof aside, NAME_QUARANTINE "%.48s", name);
-    if (renameat(s->directory, name, s->directory, aside) != 0) {
-        (void)spool_system_failed(s, "renameat", errno);
+    int error = file_rename(s->directory, name, aside);
+    if (error < 0) {
+        (void)spool_system_failed(s, "renameat", -error);
         return false;
     }
     s->quarantined++;

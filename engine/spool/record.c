@@ -2,16 +2,18 @@
 #include "engine/spool/record.h"
 #include "engine/spool/crc32c.h"
 
-static const unsigned char end_marker[RECORD_END] = {'\n', 'E', 'N', 'D', '\n', 0x1a, 0xe5, 0x9c};
-
 #define CRC_SIZE sizeof(uint32_t)
+
+/* END is the seal turned around: what is left of a record shows by it whose it was. */
+static uint64_t end_of(uint64_t seal)
+{
+    return ~seal;
+}
 
 uint32_t record_trailer(uint32_t envelope, uint32_t body, unsigned char out[16])
 {
-    uint32_t n = record_length(envelope, body) - RECORD_HEADER - envelope - body;
     memset(out, 0, 16);
-    memcpy(out + n - RECORD_END, end_marker, RECORD_END);
-    return n;
+    return record_length(envelope, body) - RECORD_HEADER - envelope - body;
 }
 
 void record_prepare(unsigned char *header, enum record_kind kind, uint64_t queue_id,
@@ -27,17 +29,21 @@ void record_prepare(unsigned char *header, enum record_kind kind, uint64_t queue
     memcpy(header, &h, sizeof h);
 }
 
-/* Goes on from the CRC of what is behind the header. */
+/* Goes on from the CRC of the envelope. */
 static uint32_t header_crc(const unsigned char *header, uint32_t crc)
 {
     return crc32c(crc, span_of(header + CRC_SIZE, RECORD_HEADER - CRC_SIZE));
 }
 
-void record_seal(unsigned char *header, uint64_t seal, uint32_t crc)
+void record_seal(unsigned char *header, unsigned char *end, uint64_t seal, uint32_t envelope_crc,
+                 uint32_t body_crc)
 {
+    uint64_t marker = end_of(seal);
     memcpy(header + offsetof(struct record_header, seal), &seal, sizeof seal);
-    crc = header_crc(header, crc);
+    memcpy(header + offsetof(struct record_header, body_crc), &body_crc, sizeof body_crc);
+    uint32_t crc = header_crc(header, envelope_crc);
     memcpy(header, &crc, sizeof crc);
+    memcpy(end, &marker, sizeof marker);
 }
 
 uint32_t record_close(unsigned char *header, enum record_kind kind, uint64_t queue_id,
@@ -47,31 +53,60 @@ uint32_t record_close(unsigned char *header, enum record_kind kind, uint64_t que
     uint32_t n = record_trailer(envelope, 0, trailer);
     record_prepare(header, kind, queue_id, envelope, 0);
     memcpy(header + RECORD_HEADER + envelope, trailer, n);
-    *crc = crc32c(0, span_of(header + RECORD_HEADER, envelope + n));
+    *crc = crc32c(0, span_of(header + RECORD_HEADER, envelope));
     return RECORD_HEADER + envelope + n;
 }
 
-bool record_check(struct span bytes, uint64_t seal, struct record *record)
+static bool plausible(const struct record_header *h, uint64_t seal)
+{
+    return h->magic == RECORD_MAGIC && h->seal == seal && h->version == RECORD_VERSION &&
+           h->zero == 0 && h->envelope <= LIMIT_SPOOL_ENVELOPE && h->body <= LIMIT_INLINE_MAIL &&
+           h->length == record_length(h->envelope, h->body);
+}
+
+uint32_t record_claims(const unsigned char *p, uint64_t seal, bool envelope_only)
 {
     struct record_header h;
-    if (bytes.n < RECORD_HEADER + RECORD_END)
+    memcpy(&h, p, sizeof h);
+    if (!plausible(&h, seal))
+        return 0;
+    return envelope_only ? RECORD_HEADER + h.envelope : h.length;
+}
+
+bool record_check_envelope(struct span bytes, uint64_t seal, struct record *record)
+{
+    struct record_header h;
+    if (bytes.n < RECORD_HEADER)
         return false;
     memcpy(&h, bytes.p, sizeof h);
-    if (h.magic != RECORD_MAGIC || h.seal != seal || h.version != RECORD_VERSION ||
-        h.envelope > LIMIT_SPOOL_ENVELOPE || h.body > LIMIT_INLINE_MAIL ||
-        h.length != record_length(h.envelope, h.body) || h.length > bytes.n)
+    if (!plausible(&h, seal) || h.envelope > bytes.n - RECORD_HEADER)
         return false;
-    uint32_t crc = crc32c(0, span_of(bytes.p + RECORD_HEADER, h.length - RECORD_HEADER));
-    if (header_crc(bytes.p, crc) != h.crc ||
-        memcmp(bytes.p + h.length - RECORD_END, end_marker, RECORD_END) != 0)
+    struct span envelope = span_of(bytes.p + RECORD_HEADER, h.envelope);
+    if (header_crc(bytes.p, crc32c(0, envelope)) != h.crc)
         return false;
     *record = (struct record){.kind = h.kind,
                               .length = h.length,
                               .seal = h.seal,
                               .queue_id = h.queue_id,
-                              .envelope = span_of(bytes.p + RECORD_HEADER, h.envelope),
-                              .body = span_of(bytes.p + RECORD_HEADER + h.envelope, h.body)};
+                              .envelope = envelope,
+                              .body_size = h.body,
+                              .body = SPAN_EMPTY};
     return true;
+}
+
+bool record_check(struct span bytes, uint64_t seal, struct record *record)
+{
+    struct record_header h;
+    uint64_t marker = end_of(seal);
+    if (!record_check_envelope(bytes, seal, record) || record->length > bytes.n)
+        return false;
+    memcpy(&h, bytes.p, sizeof h);
+    size_t used = RECORD_HEADER + h.envelope;
+    record->body = span_of(bytes.p + used, h.body);
+    used += h.body;
+    return crc32c(0, record->body) == h.body_crc &&
+           scan_blank(span_of(bytes.p + used, h.length - RECORD_END - used)) &&
+           memcmp(bytes.p + h.length - RECORD_END, &marker, sizeof marker) == 0;
 }
 
 void done_encode(struct msg_writer *w, const struct done_record *done)
@@ -121,17 +156,33 @@ bool hold_decode(const struct record *record, bool *held)
     return msg_get_end(&r) && v <= 1 && record->kind == RECORD_HOLD;
 }
 
+/* One record of no mail at the beginning of each of two blocks. */
+static void write_copies(unsigned char *out, enum record_kind kind, uint64_t seal,
+                         const struct msg_writer *fields)
+{
+    uint32_t crc;
+    uint32_t n = record_close(out, kind, 0, (uint32_t)fields->n, &crc);
+    record_seal(out, out + n - RECORD_END, seal, crc, 0);
+    memcpy(out + SEGMENT_COPY, out, SEGMENT_COPY);
+}
+
 void head_write(unsigned char *out, const struct segment_head *head)
 {
-    struct msg_writer w = {.p = out + RECORD_HEADER, .capacity = SEGMENT_HEAD_COPY / 2};
-    uint32_t crc;
-    memset(out, 0, SEGMENT_BEGIN);
+    struct msg_writer w = {.p = out + RECORD_HEADER, .capacity = SEGMENT_COPY / 2};
+    memset(out, 0, SEGMENT_HEAD);
     msg_put_u64(&w, head->segment);
-    msg_put_u64(&w, head->previous_end);
-    msg_put_u64(&w, head->last_queue_id);
-    record_close(out, RECORD_HEAD, 0, (uint32_t)w.n, &crc);
-    record_seal(out, head->seal, crc);
-    memcpy(out + SEGMENT_HEAD_COPY, out, SEGMENT_HEAD_COPY);
+    msg_put_u8(&w, head->blank);
+    write_copies(out, RECORD_HEAD, head->seal, &w);
+}
+
+void opening_write(unsigned char *out, const struct segment_opening *opening, uint64_t seal)
+{
+    struct msg_writer w = {.p = out + RECORD_HEADER, .capacity = SEGMENT_COPY / 2};
+    memset(out, 0, SEGMENT_OPENING);
+    msg_put_u64(&w, opening->previous_end);
+    msg_put_u8(&w, opening->previous_whole);
+    msg_put_u64(&w, opening->last_queue_id);
+    write_copies(out, RECORD_OPENING, seal, &w);
 }
 
 static bool head_decode(struct span bytes, uint64_t segment, struct segment_head *head)
@@ -144,14 +195,42 @@ static bool head_decode(struct span bytes, uint64_t segment, struct segment_head
         return false;
     struct msg_reader r = {.in = record.envelope};
     head->segment = msg_get_u64(&r);
-    head->previous_end = msg_get_u64(&r);
-    head->last_queue_id = msg_get_u64(&r);
-    return msg_get_end(&r) && head->segment == segment && head->previous_end <= LIMIT_SEGMENT &&
-           (head->previous_end == 0 || head->previous_end >= SEGMENT_BEGIN);
+    head->blank = msg_get_u8(&r) != 0;
+    return msg_get_end(&r) && head->segment == segment;
 }
 
 bool head_read(struct span bytes, uint64_t segment, struct segment_head *head)
 {
-    return head_decode(span_head(bytes, SEGMENT_HEAD_COPY), segment, head) ||
-           head_decode(span_from(bytes, SEGMENT_HEAD_COPY), segment, head);
+    return head_decode(span_head(bytes, SEGMENT_COPY), segment, head) ||
+           head_decode(span_from(bytes, SEGMENT_COPY), segment, head);
+}
+
+static bool opening_decode(struct span bytes, uint64_t seal, struct segment_opening *opening)
+{
+    struct record record;
+    if (!record_check(bytes, seal, &record) || record.kind != RECORD_OPENING)
+        return false;
+    struct msg_reader r = {.in = record.envelope};
+    opening->previous_end = msg_get_u64(&r);
+    opening->previous_whole = msg_get_u8(&r) == 1;
+    opening->last_queue_id = msg_get_u64(&r);
+    return msg_get_end(&r) && opening->previous_end <= LIMIT_SEGMENT &&
+           (opening->previous_end == 0 || opening->previous_end >= SEGMENT_BEGIN);
+}
+
+bool opening_read(struct span bytes, uint64_t seal, struct segment_opening *opening)
+{
+    return opening_decode(span_head(bytes, SEGMENT_COPY), seal, opening) ||
+           opening_decode(span_from(bytes, SEGMENT_COPY), seal, opening);
+}
+
+unsigned head_version(struct span bytes)
+{
+    for (size_t at = 0; at < SEGMENT_HEAD && at + RECORD_HEADER <= bytes.n; at += SEGMENT_COPY) {
+        struct record_header h;
+        memcpy(&h, bytes.p + at, sizeof h);
+        if (h.magic == RECORD_MAGIC && h.kind == RECORD_HEAD)
+            return h.version;
+    }
+    return 0;
 }

@@ -1,12 +1,11 @@
-/* Segment files: finding, opening, making the next one. */
+/* Segment files: finding, opening, going over to the next one. */
+#include "engine/spool/file.h"
+#include "crash_point.h"
 #include "engine/spool/internal.h"
 #include "status.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <sys/random.h>
-#include <unistd.h>
 
 /* A segment that is left gives back what it does not use, from this many bytes on. */
 #define SLACK (1u << 20)
@@ -14,6 +13,11 @@
 void name_segment(char name[NAME_SIZE], uint64_t sequence)
 {
     (void)snprintf(name, NAME_SIZE, "segment-%016" PRIx64 ".log", sequence);
+}
+
+void name_spare(char name[NAME_SIZE], uint64_t sequence)
+{
+    (void)snprintf(name, NAME_SIZE, "spare-%016" PRIx64, sequence);
 }
 
 void name_large(char name[NAME_SIZE], uint64_t queue_id)
@@ -62,10 +66,12 @@ bool segment_open(struct spool *s, struct segment *g)
     if (g->fd >= 0)
         return true;
     name_segment(name, g->sequence);
-    g->fd = openat(s->directory, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (g->fd < 0)
-        s->error = errno;
-    return g->fd >= 0;
+    int fd = file_open(s->directory, name);
+    if (fd < 0)
+        s->error = -fd;
+    else
+        g->fd = fd;
+    return fd >= 0;
 }
 
 void segment_release(struct spool *s, struct spool_ref *ref)
@@ -74,6 +80,7 @@ void segment_release(struct spool *s, struct spool_ref *ref)
     BUG_ON(!g || g->live == 0 || s->live == 0);
     g->live--;
     s->live--;
+    s->live_bytes -= ref->length;
     ref->segment = 0;
 }
 
@@ -81,13 +88,9 @@ int read_exactly(int fd, void *buffer, size_t n, uint64_t offset)
 {
     unsigned char *p = buffer;
     while (n > 0) {
-        ssize_t got = pread(fd, p, n, (off_t)offset);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return -errno;
-        if (got == 0)
-            return -EIO;
+        ssize_t got = file_read(fd, p, n, offset);
+        if (got <= 0)
+            return got < 0 ? (int)got : -EIO;
         p += got;
         n -= (size_t)got;
         offset += (size_t)got;
@@ -95,59 +98,24 @@ int read_exactly(int fd, void *buffer, size_t n, uint64_t offset)
     return 0;
 }
 
-/* Room for all of the segment, had before it is promised. Where the file system can't, a full disk
- * shows when a batch is written, which then fails as a whole. */
-static int reserve(int fd)
+int write_exactly(int fd, struct span bytes, uint64_t offset)
 {
-    if (fallocate(fd, 0, 0, LIMIT_SEGMENT) == 0)
-        return 0;
-    return errno == EOPNOTSUPP ? ftruncate(fd, LIMIT_SEGMENT) : -1;
-}
-
-/* Returns the call that failed, with errno; NULL when the segment is on disk, name and all. */
-static const char *fill(struct spool *s, int fd, const struct segment_head *head)
-{
-    unsigned char bytes[SEGMENT_BEGIN];
-    head_write(bytes, head);
-    if (reserve(fd) != 0)
-        return "fallocate";
-    ssize_t n = pwrite(fd, bytes, sizeof bytes, 0);
-    if (n != (ssize_t)sizeof bytes) {
-        if (n >= 0)
-            errno = ENOSPC;
-        return "pwrite";
-    }
-    if (fsync(fd) != 0)
-        return "fsync";
-    if (fsync(s->directory) != 0)
-        return "fsync directory";
-    return NULL;
-}
-
-static enum spool_status make(struct spool *s, const struct segment_head *head, int *fd)
-{
-    char name[NAME_SIZE];
-    name_segment(name, head->segment);
-    *fd = openat(s->directory, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (*fd < 0)
-        return spool_system_failed(s, "openat", errno);
-    const char *call = fill(s, *fd, head);
-    if (!call)
-        return SPOOL_OK;
-    int error = errno;
-    (void)close(*fd);
-    (void)unlinkat(s->directory, name, 0);
-    return spool_system_failed(s, call, error);
+    ssize_t put = file_write(fd, bytes, offset);
+    if (put < 0)
+        return (int)put;
+    return (size_t)put == bytes.n ? 0 : -ENOSPC;
 }
 
 /* The records of the segment that is left must be on disk before its end is written down in the
- * next one's head. Only deliveries and deferrals can be missing; when they are lost, they are. */
+ * next one's opening. Only deliveries and deferrals can be missing; when they are lost, they are.
+ */
 static void settle(struct spool *s, struct segment *g)
 {
     if (g->synced == g->end)
         return;
-    if (!segment_open(s, g) || fdatasync(g->fd) != 0) {
-        (void)spool_system_failed(s, "fdatasync", errno);
+    int error = segment_open(s, g) ? file_sync(g->fd) : -s->error;
+    if (error < 0) {
+        (void)spool_system_failed(s, "fsync", -error);
         g->end = g->synced;
         return;
     }
@@ -161,28 +129,52 @@ enum spool_status segment_roll(struct spool *s)
         s->error = ENOSPC;
         return SPOOL_FULL;
     }
-    if (last)
-        settle(s, last);
-    struct segment_head head = {.segment = s->last_sequence + 1,
-                                .previous_end = last ? last->end : 0,
-                                .last_queue_id = s->last_queue_id};
-    if (getrandom(&head.seal, sizeof head.seal, 0) != (ssize_t)sizeof head.seal)
-        return spool_system_failed(s, "getrandom", errno);
-    int fd;
-    enum spool_status status = make(s, &head, &fd);
+    enum spool_status status = upkeep_next(s);
     if (status != SPOOL_OK)
         return status;
-    if (last && LIMIT_SEGMENT - last->end >= SLACK && segment_open(s, last) &&
-        ftruncate(last->fd, last->end) != 0)
-        (void)spool_system_failed(s, "ftruncate", errno);
+    if (last)
+        settle(s, last);
+    if (last && s->segment_size - last->end >= SLACK && segment_open(s, last)) {
+        int error = file_truncate(last->fd, last->end);
+        if (error < 0)
+            (void)spool_system_failed(s, "ftruncate", -error);
+    }
+    struct segment_opening opening = {.previous_end = last ? last->end : 0,
+                                      .previous_whole = last && last->whole,
+                                      .last_queue_id = s->last_queue_id};
     BUG_ON(!s->segments);
-    s->segments[s->segment_count++] = (struct segment){.sequence = head.segment,
-                                                       .seal = head.seal,
-                                                       .end = SEGMENT_BEGIN,
-                                                       .synced = SEGMENT_BEGIN,
-                                                       .fd = fd};
-    s->last_sequence = head.segment;
+    s->segments[s->segment_count++] = s->next;
+    s->last_sequence = s->next.sequence;
+    opening_write(s->opening, &opening, s->next.seal);
+    s->next.fd = -1;
     s->appendable = true;
-    s->freeing_failed = false;
+    s->unopened = true;
+    CRASH_POINT(ROLLED);
+    return SPOOL_OK;
+}
+
+void segment_unroll(struct spool *s)
+{
+    struct segment *g = segment_last(s);
+    BUG_ON(!s->unopened || g->live > 0);
+    file_close(g->fd);
+    s->segment_count--;
+    s->last_sequence--;
+    s->appendable = false;
+    s->unopened = false;
+}
+
+enum spool_status segment_settle_opening(struct spool *s)
+{
+    struct segment *g = segment_last(s);
+    int error = write_exactly(g->fd, span_of(s->opening, sizeof s->opening), SEGMENT_HEAD);
+    if (error == 0)
+        error = file_sync(g->fd);
+    if (error < 0) {
+        segment_unroll(s);
+        return spool_system_failed(s, "opening", -error);
+    }
+    s->unopened = false;
+    CRASH_POINT(OPENING_WRITTEN);
     return SPOOL_OK;
 }

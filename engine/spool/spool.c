@@ -1,16 +1,10 @@
 /* A shard as a whole: opening, closing, appending, housekeeping. */
-#include "engine/spool/internal.h"
 #include "engine/spool/crc32c.h"
+#include "engine/spool/file.h"
+#include "engine/spool/internal.h"
 #include "status.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <sys/file.h>
-#include <sys/vfs.h>
-#include <unistd.h>
-
-/* Segments freed in one call: each costs two system calls that may wait for the disk. */
-#define FREED_AT_ONCE 2
 
 const char *spool_status_text(enum spool_status status)
 {
@@ -38,22 +32,14 @@ const char *spool_event_text(enum spool_event_kind kind)
 
 /* ---- opening, closing -------------------------------------------------------------------- */
 
-static enum spool_status take_lock(struct spool *s, int *error)
-{
-    s->lock = openat(s->directory, NAME_LOCK, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (s->lock >= 0 && flock(s->lock, LOCK_EX | LOCK_NB) == 0)
-        return SPOOL_OK;
-    *error = errno;
-    return s->lock >= 0 && *error == EWOULDBLOCK ? SPOOL_BUSY : SPOOL_FAILED;
-}
-
 static bool take_memory(struct spool *s)
 {
     s->segments = calloc(LIMIT_SPOOL_SEGMENTS, sizeof *s->segments);
     s->loaded = malloc(RECORD_MAX);
     s->loaded_recipients = calloc(LIMIT_RECIPIENTS_MAX, sizeof *s->loaded_recipients);
-    return s->segments && s->loaded && s->loaded_recipients && batch_init(&s->batches[0]) &&
-           batch_init(&s->batches[1]);
+    uint32_t records = s->segment_size - SEGMENT_BEGIN;
+    return s->segments && s->loaded && s->loaded_recipients &&
+           batch_init(&s->batches[0], records) && batch_init(&s->batches[1], records);
 }
 
 enum spool_status spool_open(struct spool **out, int directory, const struct spool_config *config,
@@ -68,15 +54,14 @@ enum spool_status spool_open(struct spool **out, int directory, const struct spo
     }
     s->directory = directory;
     s->config = *config;
-    s->lock = -1;
-    enum spool_status status = take_lock(s, error);
-    if (status == SPOOL_OK && !take_memory(s)) {
-        *error = ENOMEM;
-        status = SPOOL_FAILED;
-    }
-    if (status != SPOOL_OK) {
+    s->segment_size = config->segment_size != 0 ? config->segment_size : LIMIT_SEGMENT;
+    BUG_ON(s->segment_size < 2 * SEGMENT_BEGIN || s->segment_size > LIMIT_SEGMENT);
+    s->spare = s->next.fd = s->upkeep.fd = s->upkeep.abandoned = -1;
+    s->lock = file_lock(directory, NAME_LOCK);
+    *error = s->lock < 0 ? -s->lock : take_memory(s) ? 0 : ENOMEM;
+    if (*error != 0) {
         spool_close(s);
-        return status;
+        return *error == EWOULDBLOCK ? SPOOL_BUSY : SPOOL_FAILED;
     }
     s->gathering = &s->batches[0];
     *out = s;
@@ -88,16 +73,21 @@ void spool_close(struct spool *s)
     if (!s)
         return;
     BUG_ON(s->flying);
+    if (s->lock >= 0)
+        upkeep_end(s);
     for (unsigned i = 0; i < s->segment_count; i++)
         if (s->segments[i].fd >= 0)
-            (void)close(s->segments[i].fd);
+            file_close(s->segments[i].fd);
+    for (unsigned i = 0; i < LIMIT_SPOOL_OPEN; i++)
+        if (s->open[i].queue_id != 0)
+            file_close(s->open[i].fd);
     batch_destroy(&s->batches[0]);
     batch_destroy(&s->batches[1]);
     free(s->segments);
     free(s->loaded);
     free(s->loaded_recipients);
     if (s->lock >= 0)
-        (void)close(s->lock);
+        file_close(s->lock);
     free(s);
 }
 
@@ -170,50 +160,17 @@ struct spool_gathered spool_gathered(const struct spool *s)
 
 /* ---- housekeeping ------------------------------------------------------------------------ */
 
-/* The directory is synced before the next younger segment goes: it may hold the outcomes of this
- * one's mails. */
-static bool free_oldest(struct spool *s)
-{
-    char name[NAME_SIZE];
-    struct segment *g = &s->segments[0];
-    name_segment(name, g->sequence);
-    if (unlinkat(s->directory, name, 0) != 0 && errno != ENOENT) {
-        (void)spool_system_failed(s, "unlinkat", errno);
-        return false;
-    }
-    if (fsync(s->directory) != 0) {
-        (void)spool_system_failed(s, "fsync directory", errno);
-        return false;
-    }
-    spool_tell(s, (struct spool_event){.kind = SPOOL_EVENT_FREED, .segment = g->sequence});
-    if (g->fd >= 0)
-        (void)close(g->fd);
-    s->segment_count--;
-    memmove(s->segments, s->segments + 1, s->segment_count * sizeof *s->segments);
-    return true;
-}
-
-void spool_maintain(struct spool *s)
-{
-    /* The last one stays, empty or not: its head holds what must outlive a restart. */
-    for (unsigned i = 0; i < FREED_AT_ONCE; i++)
-        if (s->segment_count > 1 && s->segments[0].live == 0 && !s->freeing_failed)
-            s->freeing_failed = !free_oldest(s);
-}
-
 uint64_t spool_pressed(const struct spool *s)
 {
-    return s->segment_count > LIMIT_SPOOL_HELD + 1 ? s->segments[0].sequence : 0;
+    uint64_t all = (uint64_t)s->segment_count * s->segment_size;
+    if (s->segment_count <= LIMIT_SPOOL_HELD + 1 || s->live_bytes > all / 2)
+        return 0;
+    return s->segments[0].sequence;
 }
 
 enum spool_status spool_usage(struct spool *s, struct spool_usage *usage)
 {
-    struct statfs f;
-    if (fstatfs(s->directory, &f) != 0)
-        return spool_system_failed(s, "fstatfs", errno);
-    *usage = (struct spool_usage){.segments = s->segment_count,
-                                  .live = s->live,
-                                  .free_bytes = (uint64_t)f.f_bavail * (uint64_t)f.f_bsize,
-                                  .free_inodes = f.f_files == 0 ? UINT64_MAX : f.f_ffree};
-    return SPOOL_OK;
+    *usage = (struct spool_usage){.segments = s->segment_count, .live = s->live};
+    int error = file_space(s->directory, &usage->free_bytes, &usage->free_inodes);
+    return error < 0 ? spool_system_failed(s, "fstatfs", -error) : SPOOL_OK;
 }

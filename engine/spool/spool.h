@@ -45,6 +45,7 @@ struct spool;
     X(TORN, "torn tail cut")                /* at recovery: the end of the newest segment */       \
     X(CORRUPT, "damaged records set aside") /* at recovery: sound ones follow */                   \
     X(UNREADABLE, "segment set aside")      /* its head is gone: the whole file */                 \
+    X(VERSION, "segment of another version of mgid") /* refused: length is its number */           \
     X(GAP, "segment missing")                                                                      \
     X(LARGE_MISSING, "body of a large mail missing")                                               \
     X(LARGE_ORPHAN, "large file set aside") /* nothing names it, but records were damaged */       \
@@ -159,8 +160,9 @@ struct spool_recovered {
 };
 
 struct spool_config {
-    unsigned shard; /* below QUEUE_ID_SHARDS */
-    void *context;  /* of the callbacks; they may not call the spool */
+    unsigned shard;        /* below QUEUE_ID_SHARDS */
+    uint32_t segment_size; /* bytes of a segment file; 0: LIMIT_SEGMENT */
+    void *context;         /* of the callbacks; they may not call the spool */
     void (*event)(void *context, const struct spool_event *event);         /* or NULL */
     void (*recovered)(void *context, const struct spool_recovered *found); /* by spool_recover */
 };
@@ -173,8 +175,9 @@ enum spool_status spool_open(struct spool **s, int directory, const struct spool
 
 /* Reads all segments and calls recovered() for every mail that has recipients without outcome, in
  * the order in which they are stored. Once, before anything else. Needs, while it runs, memory of
- * a segment, of one record and of about 100 bytes a live mail and 32 a recipient. Appending goes
- * on in a fresh segment. SPOOL_OK or SPOOL_FAILED; damage is no failure but an event. */
+ * the largest record, about 70 bytes a live mail and 24 a recipient of those that have several.
+ * Appending goes on in a fresh segment. SPOOL_OK or SPOOL_FAILED; damage is no failure but an
+ * event. Segments of another version of mgid are refused (VERSION), not set aside. */
 enum spool_status spool_recover(struct spool *s);
 
 /* What was gathered and not written is lost; no batch may be in flight. s may be NULL. */
@@ -192,7 +195,7 @@ uint64_t spool_queue_id(struct spool *s, uint64_t now);
  * Adds the mail to the batch. Envelope and pieces (struct iovec) are copied, the bytes that the
  * pieces point to are borrowed until the batch has finished or was refused. ref is filled then.
  * A large mail's file must have been written and synced by the caller before; its directory entry
- * is synced by spool_batch_start.
+ * is synced with the batch (spool_io.directory).
  *
  * `replaces`, or NULL: the mail was loaded (spool_load) and moves on to the current segment, same
  * queue id, same recipients, those with an outcome marked finished, `held` as it is now. Deferrals
@@ -251,6 +254,7 @@ struct spool_gathered spool_gathered(const struct spool *s);
 
 /* One batch: what to write, and whose mails they are. */
 struct spool_io {
+    int directory;   /* to be synced (fsync, for its names) before the write; -1: not */
     int fd;          /* the spool's */
     uint64_t offset; /* in fd */
     const struct iovec *iov;
@@ -262,23 +266,23 @@ struct spool_io {
 };
 
 /*
- * Freezes the batch; no other may be in flight. SPOOL_OK: carry the plan out (the write, then the
- * sync), then call spool_batch_finish; all that io points to stays until then. SPOOL_IDLE: nothing
- * to write. SPOOL_FULL, SPOOL_FAILED: refused as no segment could be made; io->mails are the ones
- * that were not stored, valid until the next call of spool_batch_start; deliveries and deferrals
- * stay gathered.
+ * Freezes the batch; no other may be in flight. SPOOL_OK: carry the plan out (the directory, the
+ * write, then the sync; each only when the one before succeeded), then call spool_batch_finish; all
+ * that io points to stays until then. SPOOL_IDLE: nothing to write. SPOOL_FULL, SPOOL_FAILED:
+ * refused as no segment could be made; io->mails are the ones that were not stored, valid until the
+ * next call of spool_batch_start; deliveries and deferrals stay gathered.
  *
- * Makes a new segment by system calls when the current one is full (about a millisecond or a few,
- * once in LIMIT_SEGMENT bytes), and syncs the directory when a large mail is in the batch.
+ * Goes on in the next segment when the current one is full; where spool_maintain has not made that
+ * yet it is made by system calls, which takes some milliseconds.
  */
 enum spool_status spool_batch_start(struct spool *s, struct spool_io *io);
 
 /*
- * written: bytes or -errno of the write. synced: 0 or -errno of the sync; ignored without sync.
- * SPOOL_OK: the mails of the batch are stored and their refs filled. SPOOL_FULL, SPOOL_FAILED: none
- * is; refs stay void; the segment is left and the next batch goes to a new one. In both cases
- * io->mails of the plan are valid until the next spool_batch_start, and the bodies are the caller's
- * again. Deliveries and deferrals of a failed batch are gathered anew.
+ * written: bytes or -errno of the write (or of the directory's sync). synced: 0 or -errno of the
+ * sync; ignored without sync. SPOOL_OK: the mails of the batch are stored and their refs filled.
+ * SPOOL_FULL, SPOOL_FAILED: none is; refs stay void; the segment is left and the next batch goes to
+ * a new one. In both cases io->mails of the plan are valid until the next spool_batch_start, and
+ * the bodies are the caller's again. Deliveries and deferrals of a failed batch are gathered anew.
  */
 enum spool_status spool_batch_finish(struct spool *s, ssize_t written, int synced);
 
@@ -288,7 +292,7 @@ enum spool_status spool_batch_finish(struct spool *s, ssize_t written, int synce
  * or SPOOL_FAILED. The caller writes, syncs (fdatasync suffices) and closes it. */
 int spool_large_create(struct spool *s, uint64_t queue_id, enum spool_status *status);
 
-/* Removes the file of a mail that was not stored (given up, or in a failed batch). */
+/* Removes the file of a mail that was not stored (given up, or in a failed batch), by and by. */
 void spool_large_discard(struct spool *s, uint64_t queue_id);
 
 /* CRC32C of bytes that follow those of crc (0 at the beginning). Pure. */
@@ -307,6 +311,10 @@ enum spool_status spool_load(struct spool *s, const struct spool_ref *ref, struc
 
 /* As spool_load, but says nothing of the file of a large body, and fills in what of *ref depends on
  * the record alone (body_size, body_offset, body_crc): a ref may be kept without them. */
+enum spool_status spool_load_record(struct spool *s, struct spool_ref *ref,
+                                    struct spool_mail *mail);
+
+/* The same without the body, which is neither read nor checked: mail has no pieces. */
 enum spool_status spool_load_envelope(struct spool *s, struct spool_ref *ref,
                                       struct spool_mail *mail);
 
@@ -317,12 +325,31 @@ ssize_t spool_read(struct spool *s, const struct spool_ref *ref, uint64_t offset
 
 /* ---- housekeeping ----------------------------------------------------------------------- */
 
-/* Unlinks the oldest segments while they hold no unfinished mail, at most a few a call. Cheap when
- * there is nothing to do: call it once a turn. */
-void spool_maintain(struct spool *s);
+/* An operation on a descriptor of the spool's that may wait for the disk. */
+enum spool_upkeep_kind {
+    SPOOL_UPKEEP_SYNC,    /* fsync, not fdatasync */
+    SPOOL_UPKEEP_RESERVE, /* fallocate of `size` bytes from 0 on */
+    SPOOL_UPKEEP_EMPTY,   /* the same with PUNCH_HOLE and KEEP_SIZE */
+};
+
+struct spool_upkeep {
+    enum spool_upkeep_kind kind;
+    int fd;
+    uint64_t size;
+};
+
+/* Frees the oldest segments while they hold no unfinished mail, makes the next one ahead of time,
+ * removes files of large mails. True: carry *op out (by the ring; the batch in flight need not be
+ * awaited), then call spool_maintained; until then it is false. Cheap when there is nothing to do:
+ * call it once a turn. */
+bool spool_maintain(struct spool *s, struct spool_upkeep *op);
+
+/* result: 0 or -errno of the operation. */
+void spool_maintained(struct spool *s, int result);
 
 /* The segment whose mails should be moved on (spool_mail.replaces) as it holds back more than
- * LIMIT_SPOOL_HELD younger ones; 0: none. */
+ * LIMIT_SPOOL_HELD younger ones, and more than half of all is of finished mails: so a byte is
+ * moved at most once for each that is freed. 0: none. */
 uint64_t spool_pressed(const struct spool *s);
 
 struct spool_usage {

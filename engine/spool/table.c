@@ -14,9 +14,15 @@ static size_t place_of(const struct table *t, uint64_t queue_id)
 void table_destroy(struct table *t)
 {
     for (size_t i = 0; i < t->size; i++)
-        free(t->slots[i].states);
+        if (t->slots[i].recipients > 1)
+            free(t->slots[i].many);
     free(t->slots);
     *t = (struct table){0};
+}
+
+struct table_recipient *table_recipients(struct table_mail *m)
+{
+    return m->recipients > 1 ? m->many : &m->one;
 }
 
 struct table_mail *table_find(const struct table *t, uint64_t queue_id)
@@ -62,40 +68,50 @@ static bool make_room(struct table *t)
 
 static void delete (struct table_mail *m)
 {
-    free(m->states);
+    if (m->recipients > 1)
+        free(m->many);
     *m = (struct table_mail){.queue_id = TABLE_DELETED};
 }
 
 static void finish(struct table_mail *m, unsigned recipient)
 {
-    if (!m->states[recipient].finished) {
-        m->states[recipient].finished = true;
+    struct table_recipient *r = &table_recipients(m)[recipient];
+    if (!r->finished) {
+        r->finished = true;
         m->left--;
     }
 }
 
-bool table_add(struct table *t, const struct spool_mail *mail, const struct table_place *place)
+/* NULL: no memory. */
+static struct table_mail *new_mail(struct table *t, const struct spool_mail *mail)
+{
+    struct table_recipient *many = NULL;
+    if (!make_room(t))
+        return NULL;
+    if (mail->recipient_count > 1 && !(many = calloc(mail->recipient_count, sizeof *many)))
+        return NULL;
+    struct table_mail *m = free_slot(t, mail->queue_id);
+    *m = (struct table_mail){.queue_id = mail->queue_id,
+                             .recipients = mail->recipient_count,
+                             .left = mail->recipient_count};
+    if (many)
+        m->many = many;
+    return m;
+}
+
+bool table_add(struct table *t, const struct spool_mail *mail, struct table_place place,
+               uint32_t length)
 {
     struct table_mail *m = table_find(t, mail->queue_id);
     if (m && m->recipients != mail->recipient_count) {
         delete (m);
         m = NULL;
     }
-    if (!m) {
-        if (!make_room(t))
-            return false;
-        struct table_recipient *states = calloc(mail->recipient_count, sizeof *states);
-        if (!states)
-            return false;
-        m = free_slot(t, mail->queue_id);
-        *m = (struct table_mail){.queue_id = mail->queue_id,
-                                 .recipients = mail->recipient_count,
-                                 .left = mail->recipient_count,
-                                 .states = states};
-    }
-    m->segment = place->segment;
-    m->offset = place->offset;
-    m->length = place->length;
+    if (!m && !(m = new_mail(t, mail)))
+        return false;
+    m->segment = place.segment;
+    m->offset = place.offset;
+    m->length = length;
     m->large = mail->large;
     m->held = mail->held;
     for (unsigned i = 0; i < mail->recipient_count; i++)
@@ -131,20 +147,20 @@ void table_hold(struct table *t, uint64_t queue_id, bool held)
 }
 
 bool table_defer(struct table *t, uint64_t queue_id, const struct defer_record *defer,
-                 const struct table_place *place)
+                 struct table_place place)
 {
     struct table_mail *m = table_find(t, queue_id);
     if (!m)
         return true;
     if (defer->recipient >= m->recipients)
         return false;
-    struct table_recipient *r = &m->states[defer->recipient];
+    struct table_recipient *r = &table_recipients(m)[defer->recipient];
     r->attempts = defer->attempts;
     r->notices = defer->notices;
     r->next_attempt = defer->next_attempt;
-    r->segment = place->segment;
-    r->offset = place->offset;
-    r->length = place->length;
+    r->segment = place.segment;
+    r->offset = place.offset;
+    r->deferred = true;
     return true;
 }
 

@@ -7,27 +7,37 @@
 
 #include "engine/spool/record.h"
 
-/* Where the last deferral of a recipient is, so that its reason need not be held. */
-struct table_recipient {
-    bool finished;
-    uint8_t notices;
-    uint32_t attempts;
-    uint64_t next_attempt;
-    uint64_t segment; /* of the deferral; 0: none */
+/* Where a record lies; segments by their place in the spool's list. */
+struct table_place {
     uint32_t offset;
-    uint32_t length;
+    uint16_t segment;
+};
+
+/* What is known of a recipient, and where its last deferral is, so that the reason need not be
+ * held. */
+struct table_recipient {
+    uint64_t next_attempt;
+    uint32_t attempts;
+    uint32_t offset;
+    uint16_t segment;
+    uint8_t notices;
+    bool finished;
+    bool deferred;
 };
 
 struct table_mail {
     uint64_t queue_id; /* 0: a free place */
-    uint64_t segment;
-    uint32_t offset;
     uint32_t length;
+    uint32_t offset;
+    uint16_t segment;
     uint16_t recipients;
     uint16_t left;
     bool large;
     bool held;
-    struct table_recipient *states;
+    union {
+        struct table_recipient one; /* of a mail with one recipient */
+        struct table_recipient *many;
+    };
 };
 
 struct table {
@@ -36,28 +46,25 @@ struct table {
     size_t used; /* deleted ones included */
 };
 
-/* Where a record lies. */
-struct table_place {
-    uint64_t segment;
-    uint32_t offset;
-    uint32_t length;
-};
-
 void table_destroy(struct table *t);
 
 /* A mail of a live table, or NULL. */
 struct table_mail *table_find(const struct table *t, uint64_t queue_id);
 
+/* Its recipients. */
+struct table_recipient *table_recipients(struct table_mail *m);
+
 /* A mail; one of the same queue id is moved: what was known of its recipients stays. False: no
  * memory. */
-bool table_add(struct table *t, const struct spool_mail *mail, const struct table_place *place);
+bool table_add(struct table *t, const struct spool_mail *mail, struct table_place place,
+               uint32_t length);
 
-/* An outcome, a deferral. Of a mail that is not there (its segment was freed, or it is finished)
- * nothing happens. False: the mail has no such recipient. */
+/* An outcome, a deferral, a hold. Of a mail that is not there (its segment was freed, or it is
+ * finished) nothing happens. False: the mail has no such recipient. */
 bool table_done(struct table *t, uint64_t queue_id, const struct done_record *done);
-void table_hold(struct table *t, uint64_t queue_id, bool held);
 bool table_defer(struct table *t, uint64_t queue_id, const struct defer_record *defer,
-                 const struct table_place *place);
+                 struct table_place place);
+void table_hold(struct table *t, uint64_t queue_id, bool held);
 
 /* All mails in order of their place: *count pointers into the table, to be freed with free().
  * NULL with *count > 0: no memory. */

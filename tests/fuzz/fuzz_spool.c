@@ -11,10 +11,9 @@ enum { SEAL = 0x5ea1, ROOM = 1 << 17 };
 static size_t plant(unsigned char *out, struct span *in)
 {
     static unsigned char header[RECORD_HEADER + 4096 + 64];
-    unsigned kind = fuzz_byte(in) % 6, declared = fuzz_byte(in);
+    unsigned kind = fuzz_byte(in) % 7, declared = fuzz_byte(in);
     size_t n = fuzz_byte(in) * 4u;
     struct span envelope = span_head(*in, n);
-    unsigned char trailer[16];
     uint32_t crc;
     *in = span_from(*in, envelope.n);
     if (declared == 255) { /* raw bytes instead */
@@ -25,10 +24,15 @@ static size_t plant(unsigned char *out, struct span *in)
     memcpy(header + RECORD_HEADER, envelope.p, envelope.n);
     uint32_t length =
         record_close(header, (enum record_kind)kind, 4096 + declared, (uint32_t)envelope.n, &crc);
-    record_seal(header, declared % 8 == 7 ? SEAL + 1 : SEAL, crc);
-    (void)trailer;
+    record_seal(header, header + length - RECORD_END, declared % 8 == 7 ? SEAL + 1 : SEAL, crc, 0);
     memcpy(out, header, length);
     return length;
+}
+
+static struct span view(void *context, size_t offset, size_t n)
+{
+    (void)n;
+    return span_from(*(const struct span *)context, offset);
 }
 
 static void decode(const struct record *r)
@@ -50,15 +54,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static unsigned char room[ROOM];
     struct span in = span_of(data, size);
     struct segment_head head;
+    struct segment_opening opening;
     size_t n = SEGMENT_BEGIN, next = SEGMENT_BEGIN, offset, length;
     struct record record;
     enum scan_found found;
     memset(room, 0, sizeof room);
     (void)head_read(span_of(data, size), 1, &head);
+    (void)opening_read(span_of(data, size), SEAL, &opening);
     while (in.n > 3 && n < ROOM - 8192)
         n += plant(room + n, &in);
     unsigned char *copy = fuzz_copy(span_of(room, n));
-    struct scan scan = {.bytes = span_of(copy, n), .seal = SEAL, .at = SEGMENT_BEGIN};
+    struct span all = span_of(copy, n);
+    struct scan scan = {.view = view,
+                        .context = &all,
+                        .limit = n,
+                        .seal = SEAL,
+                        .blank = size % 2 == 0,
+                        .at = SEGMENT_BEGIN};
     while ((found = scan_next(&scan, &offset, &length, &record)) != SCAN_END) {
         FUZZ_CHECK(offset == next && length > 0 && length <= n - offset);
         next = offset + length;

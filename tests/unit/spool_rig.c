@@ -154,8 +154,30 @@ void rig_commit(struct rig *r)
     struct spool_io io;
     ck_assert_int_eq(spool_batch_start(r->s, &io), SPOOL_OK);
     ssize_t n = rig_write(&io);
+    ck_assert(io.directory < 0 || fsync(io.directory) == 0);
     int synced = io.sync && fdatasync(io.fd) != 0 ? -errno : 0;
     ck_assert_int_eq(spool_batch_finish(r->s, n, synced), SPOOL_OK);
+}
+
+void rig_maintain(struct rig *r)
+{
+    struct spool_upkeep op;
+    while (spool_maintain(r->s, &op)) {
+        int result = 0;
+        switch (op.kind) {
+        case SPOOL_UPKEEP_SYNC:
+            result = fsync(op.fd);
+            break;
+        case SPOOL_UPKEEP_RESERVE:
+            result = fallocate(op.fd, 0, 0, (off_t)op.size);
+            break;
+        case SPOOL_UPKEEP_EMPTY:
+            result =
+                fallocate(op.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)op.size);
+            break;
+        }
+        spool_maintained(r->s, result < 0 ? -errno : 0);
+    }
 }
 
 bool rig_exists(const struct rig *r, const char *name)

@@ -49,6 +49,9 @@ void rig_commit(struct rig *r);
 /* The same with the results that are given instead. */
 enum spool_status rig_commit_as(struct rig *r, ssize_t written, int synced);
 
+/* Upkeep until there is nothing left to do. */
+void rig_maintain(struct rig *r);
+
 /* Does the file exist? */
 bool rig_exists(const struct rig *r, const char *name);
 void rig_segment_name(uint64_t sequence, char name[64]);

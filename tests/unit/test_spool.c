@@ -54,7 +54,9 @@ static unsigned segments(void)
 {
     struct spool_usage usage;
     ck_assert_int_eq(spool_usage(rig.s, &usage), SPOOL_OK);
-    ck_assert_uint_eq(usage.segments, rig_count(&rig, "segment-"));
+    /* The next one may have been made. */
+    unsigned files = rig_count(&rig, "segment-");
+    ck_assert(files == usage.segments || files == usage.segments + 1);
     return usage.segments;
 }
 
@@ -228,7 +230,7 @@ START_TEST(refused_without_a_segment)
     ck_assert_int_eq(mkdirat(rig.directory, name, 0700), 0);
     rig_append(&rig, &a, 1, BODY);
     ck_assert_int_eq(spool_batch_start(rig.s, &io), SPOOL_FAILED);
-    ck_assert_int_eq(spool_error(rig.s), EEXIST);
+    ck_assert_int_eq(spool_error(rig.s), EISDIR);
     ck_assert_uint_eq(io.mail_count, 1);
     ck_assert_ptr_eq(io.mails[0], &a);
     ck_assert(!spool_stored(&a));
@@ -262,6 +264,30 @@ START_TEST(outcomes_outlive_a_refusal)
     rig_commit(&rig);
     rig_reopen(&rig);
     ck_assert_uint_eq(rig.found_count, 0);
+}
+END_TEST
+
+START_TEST(what_is_carried_over_is_not_newer)
+{
+    struct spool_ref a;
+    struct spool_io io;
+    struct spool_deferral first = {.attempts = 1, .next_attempt = 100, .reason = SPAN_LIT("first")};
+    struct spool_deferral second = {.attempts = 2, .next_attempt = 200, .reason = SPAN_EMPTY};
+    rig_append(&rig, &a, 2, BODY);
+    rig_commit(&rig);
+    ck_assert_int_eq(spool_append_hold(rig.s, &a, true), SPOOL_OK);
+    ck_assert_int_eq(spool_append_defer(rig.s, &a, 0, &first), SPOOL_OK);
+    ck_assert_int_eq(spool_append_defer(rig.s, &a, 1, &first), SPOOL_OK);
+    ck_assert_int_eq(spool_batch_start(rig.s, &io), SPOOL_OK);
+    ck_assert_int_eq(spool_append_hold(rig.s, &a, false), SPOOL_OK);
+    ck_assert_int_eq(spool_append_defer(rig.s, &a, 0, &second), SPOOL_OK);
+    ck_assert_int_eq(spool_batch_finish(rig.s, -EIO, -ECANCELED), SPOOL_FAILED);
+    rig_commit(&rig);
+    rig_reopen(&rig);
+    const struct rig_found *f = rig_find(&rig, a.queue_id);
+    ck_assert(!f->mail.held);
+    ck_assert_uint_eq(f->states[0].attempts, 2);
+    ck_assert_uint_eq(f->states[1].attempts, 1);
 }
 END_TEST
 
@@ -396,23 +422,23 @@ START_TEST(segments_go_from_the_oldest)
     ck_assert_int_eq(spool_append_done(rig.s, &a, 0, SPOOL_DELIVERED), SPOOL_OK);
     ck_assert_int_eq(spool_append_done(rig.s, &b, 0, SPOOL_DELIVERED), SPOOL_OK);
     rig_commit(&rig);
-    spool_maintain(rig.s);
+    rig_maintain(&rig);
     ck_assert_uint_eq(segments(), 3);
     rig_reopen(&rig);
-    spool_maintain(rig.s);
+    rig_maintain(&rig);
     ck_assert_uint_eq(segments(), 3);
     ck_assert_uint_eq(rig.found_count, 2);
     struct spool_ref again = rig_find(&rig, a.queue_id)->ref;
     ck_assert_uint_eq(again.left, 1);
     ck_assert_int_eq(spool_append_done(rig.s, &again, 1, SPOOL_DELIVERED), SPOOL_OK);
     /* Gone before the outcome is written: that the mail is gone says as much. */
-    spool_maintain(rig.s);
+    rig_maintain(&rig);
     ck_assert_uint_eq(rig.events[SPOOL_EVENT_FREED], 2);
     ck_assert_uint_eq(segments(), 1);
     rig_commit(&rig);
     for (unsigned i = 0; i < 3; i++) {
         rig_reopen(&rig);
-        spool_maintain(rig.s);
+        rig_maintain(&rig);
         ck_assert_uint_eq(rig.found_count, 1);
         ck_assert_uint_eq(rig.found[0].ref.queue_id, c.queue_id);
         ck_assert_uint_eq(rig.events[SPOOL_EVENT_GAP], 0);
@@ -441,7 +467,7 @@ START_TEST(full_segment_is_followed_by_the_next)
     for (unsigned i = 0; i < MAILS - 2; i++)
         ck_assert_int_eq(spool_append_done(rig.s, &refs[i], 0, SPOOL_DELIVERED), SPOOL_OK);
     rig_commit(&rig);
-    spool_maintain(rig.s);
+    rig_maintain(&rig);
     ck_assert_uint_eq(segments(), 1);
     rig_reopen(&rig);
     ck_assert_uint_eq(rig.found_count, 2);
@@ -497,7 +523,7 @@ START_TEST(moving_a_mail_on_frees_its_segment)
     ck_assert(!spool_stored(&old) && spool_stored(&fresh));
     ck_assert_uint_eq(fresh.left, 1);
     ck_assert_uint_eq(live(), 1);
-    spool_maintain(rig.s);
+    rig_maintain(&rig);
     ck_assert_uint_eq(segments(), 1);
     check_body(&fresh, BODY);
     rig_reopen(&rig);
@@ -610,6 +636,7 @@ int main(void)
     tcase_add_test(tc, failed_batch_is_void_even_when_all_ends_at_once);
     tcase_add_test(tc, refused_without_a_segment);
     tcase_add_test(tc, outcomes_outlive_a_refusal);
+    tcase_add_test(tc, what_is_carried_over_is_not_newer);
     tcase_add_test(tc, outcomes_over_restarts);
     tcase_add_test(tc, held_mails_stay_held);
     tcase_add_test(tc, long_reason_is_cut);

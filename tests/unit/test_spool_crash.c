@@ -1,6 +1,7 @@
 /* Shards as a crash, a bad disk or a careless hand leaves them: recovery on real files. */
 #include "tests/unit/spool_rig.h"
 #include <check.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -121,18 +122,55 @@ END_TEST
 
 START_TEST(segment_that_was_being_made)
 {
-    static const size_t sizes[] = {0, 100, 4096, 8192, 9000, 65536};
+    /* It gets its name when its head is on disk: what has none is damaged. */
     static unsigned char blank[65536];
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        rig_close(&rig);
-        rig_remove(&rig, "segment-");
-        rig_write_file(&rig, FIRST, whole, end);
-        rig_write_file(&rig, "segment-0000000000000002.log", blank, sizes[i]);
-        rig_open(&rig);
-        ck_assert_uint_eq(rig.found_count, MAILS - 1);
+    recover_from(whole, end);
+    rig_close(&rig);
+    rig_write_file(&rig, "spare-0000000000000002", blank, sizeof blank);
+    rig_open(&rig);
+    ck_assert_uint_eq(rig.found_count, MAILS - 1);
+    ck_assert_uint_eq(bad_events(), 0);
+    ck_assert_uint_eq(rig_count(&rig, "spare-"), 0);
+    rig_close(&rig);
+    rig_write_file(&rig, "segment-0000000000000002.log", blank, sizeof blank);
+    rig_open(&rig);
+    ck_assert_uint_eq(rig.events[SPOOL_EVENT_UNREADABLE], 1);
+    ck_assert_uint_eq(rig.found_count, MAILS - 1);
+}
+END_TEST
+
+START_TEST(next_segment_made_ahead_is_taken)
+{
+    struct spool_ref a;
+    recover_from(whole, end);
+    rig_maintain(&rig);
+    ck_assert(rig_exists(&rig, "segment-0000000000000002.log"));
+    for (unsigned i = 0; i < 3; i++) {
+        rig_reopen(&rig);
+        rig_maintain(&rig);
+        ck_assert_uint_eq(rig_count(&rig, "segment-"), 2);
         ck_assert_uint_eq(bad_events(), 0);
-        ck_assert(!rig_exists(&rig, "segment-0000000000000002.log"));
     }
+    rig_append(&rig, &a, 1, SPAN_LIT("x"));
+    rig_commit(&rig);
+    ck_assert_uint_eq(a.segment, 2);
+    rig_reopen(&rig);
+    ck_assert_uint_eq(rig.found_count, MAILS);
+}
+END_TEST
+
+START_TEST(another_version_is_refused)
+{
+    int error = 0;
+    struct spool_config config = {.shard = 5};
+    rig_close(&rig);
+    for (size_t at = 0; at < SEGMENT_HEAD; at += SEGMENT_COPY)
+        whole[at + offsetof(struct record_header, version)]++;
+    rig_write_file(&rig, FIRST, whole, end);
+    ck_assert_int_eq(spool_open(&rig.s, rig.directory, &config, &error), SPOOL_OK);
+    ck_assert_int_eq(spool_recover(rig.s), SPOOL_FAILED);
+    ck_assert_int_eq(spool_error(rig.s), EPROTONOSUPPORT);
+    ck_assert(rig_exists(&rig, FIRST)); /* an older or newer mgid can still use it */
 }
 END_TEST
 
@@ -250,14 +288,14 @@ START_TEST(records_at_odds)
         done_encode(&w, &done);
         uint32_t n =
             record_close(p, RECORD_DONE, i ? 999999 : refs[1].queue_id, (uint32_t)w.n, &crc);
-        record_seal(p, head.seal, crc);
+        record_seal(p, p + n - RECORD_END, head.seal, crc, 0);
         p += n;
     }
     /* A kind that does not exist, a mail and a head that are empty. */
     static const unsigned kinds[] = {77, RECORD_MAIL, RECORD_HEAD};
     for (unsigned i = 0; i < 3; i++) {
         uint32_t n = record_close(p, (enum record_kind)kinds[i], 999999, 0, &crc);
-        record_seal(p, head.seal, crc);
+        record_seal(p, p + n - RECORD_END, head.seal, crc, 0);
         p += n;
     }
     recover_from(whole, (size_t)(p - whole));
@@ -279,6 +317,8 @@ int main(void)
     tcase_add_test(tc, flipped_bits_in_the_heads);
     tcase_add_test(tc, both_heads_gone);
     tcase_add_test(tc, segment_that_was_being_made);
+    tcase_add_test(tc, next_segment_made_ahead_is_taken);
+    tcase_add_test(tc, another_version_is_refused);
     tcase_add_test(tc, torn_tail_is_reported_once);
     tcase_add_test(tc, damage_in_an_older_segment);
     tcase_add_test(tc, missing_segment_is_told);

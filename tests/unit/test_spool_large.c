@@ -74,6 +74,7 @@ START_TEST(large_mail_lives_and_goes)
     ck_assert_int_eq(spool_batch_finish(rig.s, (ssize_t)io.length, -EIO), SPOOL_FAILED);
     ck_assert_uint_eq(rig_count(&rig, "large-"), 1);
     rig_commit(&rig);
+    rig_maintain(&rig);
     ck_assert_uint_eq(rig_count(&rig, "large-"), 0);
     rig_reopen(&rig);
     ck_assert_uint_eq(rig.found_count, 0);
@@ -88,6 +89,7 @@ START_TEST(large_files_without_a_mail_go)
     append_large(&lost);
     ck_assert_int_eq(rig_commit_as(&rig, -EIO, -ECANCELED), SPOOL_FAILED);
     spool_large_discard(rig.s, lost.queue_id);
+    rig_maintain(&rig);
     ck_assert_uint_eq(rig_count(&rig, "large-"), 1);
     append_large(&lost); /* never committed */
     rig_reopen(&rig);

@@ -122,6 +122,23 @@ static size_t flatten(const struct batch *b, unsigned char *out)
     return n;
 }
 
+/* A scan of bytes in memory, whose file was blank before. */
+static struct span view(void *context, size_t offset, size_t n)
+{
+    (void)n;
+    return span_from(*(const struct span *)context, offset);
+}
+
+static struct scan scan_of(struct span *bytes, uint64_t seal)
+{
+    return (struct scan){.view = view,
+                         .context = bytes,
+                         .seal = seal,
+                         .limit = bytes->n,
+                         .blank = true,
+                         .at = SEGMENT_BEGIN};
+}
+
 static void add_mail(struct batch *b, uint64_t id, unsigned recipients, struct span body,
                      struct spool_ref *ref)
 {
@@ -162,7 +179,7 @@ START_TEST(mail_goes_round)
     static const size_t sizes[] = {0, 1, 7, 8, 9, 5000, LIMIT_INLINE_MAIL};
     struct batch b;
     unsigned char *bytes = malloc(SEGMENT_BEGIN + LIMIT_SPOOL_BATCH);
-    ck_assert(batch_init(&b));
+    ck_assert(batch_init(&b, LIMIT_SPOOL_BATCH));
     for (size_t i = 0; i < sizeof body_bytes; i++)
         body_bytes[i] = (unsigned char)(i * 31);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
@@ -224,7 +241,7 @@ START_TEST(small_kinds_go_round)
                                  .notices = 3,
                                  .next_attempt = 77,
                                  .reason = span_of(long_reason, sizeof long_reason)};
-    ck_assert(batch_init(&b));
+    ck_assert(batch_init(&b, LIMIT_SPOOL_BATCH));
     ck_assert(batch_add_done(&b, 2048, &done, false));
     ck_assert(!b.sync);
     ck_assert(batch_add_defer(&b, 2049, &defer));
@@ -263,7 +280,7 @@ START_TEST(envelope_is_never_trusted)
     struct spool_mail mail;
     static unsigned char bytes[SEGMENT_BEGIN + 4096];
     struct spool_recipient *list = calloc(LIMIT_RECIPIENTS_MAX, sizeof *list);
-    ck_assert(batch_init(&b));
+    ck_assert(batch_init(&b, LIMIT_SPOOL_BATCH));
     add_mail(&b, 5000, 3, SPAN_EMPTY, &ref);
     batch_freeze(&b, SEAL);
     struct span at = span_from(span_of(bytes, flatten(&b, bytes)), SEGMENT_BEGIN);
@@ -277,7 +294,7 @@ START_TEST(envelope_is_never_trusted)
     other.envelope = span_of(record.envelope.p, record.envelope.n + 1);
     ck_assert(!mail_decode(&other, &mail, list));
     other = record;
-    other.body = SPAN_LIT("x");
+    other.body_size = 1;
     ck_assert(!mail_decode(&other, &mail, list));
     other = record;
     other.queue_id = 1023;
@@ -293,24 +310,44 @@ END_TEST
 START_TEST(head_survives_one_copy)
 {
     unsigned char bytes[SEGMENT_BEGIN];
-    struct segment_head head = {
-        .segment = 9, .seal = SEAL, .previous_end = 12288, .last_queue_id = 4711};
+    struct segment_head head = {.segment = 9, .seal = SEAL, .blank = true};
     struct segment_head got;
     head_write(bytes, &head);
-    ck_assert(head_read(span_of(bytes, sizeof bytes), 9, &got));
+    ck_assert(head_read(span_of(bytes, SEGMENT_HEAD), 9, &got));
     ck_assert_uint_eq(got.seal, SEAL);
-    ck_assert_uint_eq(got.previous_end, 12288);
-    ck_assert_uint_eq(got.last_queue_id, 4711);
-    ck_assert(!head_read(span_of(bytes, sizeof bytes), 10, &got));
+    ck_assert(got.blank);
+    ck_assert_uint_eq(head_version(span_of(bytes, SEGMENT_HEAD)), RECORD_VERSION);
+    ck_assert(!head_read(span_of(bytes, SEGMENT_HEAD), 10, &got));
     bytes[20] ^= 1;
-    ck_assert(head_read(span_of(bytes, sizeof bytes), 9, &got));
+    ck_assert(head_read(span_of(bytes, SEGMENT_HEAD), 9, &got));
     ck_assert_uint_eq(got.seal, SEAL);
-    ck_assert(!head_read(span_of(bytes, SEGMENT_HEAD_COPY), 9, &got));
-    bytes[SEGMENT_HEAD_COPY + 50] ^= 4;
-    ck_assert(!head_read(span_of(bytes, sizeof bytes), 9, &got));
+    ck_assert(!head_read(span_of(bytes, SEGMENT_COPY), 9, &got));
+    bytes[SEGMENT_COPY + 50] ^= 4;
+    ck_assert(!head_read(span_of(bytes, SEGMENT_HEAD), 9, &got));
     bytes[20] ^= 1;
-    ck_assert(head_read(span_of(bytes, sizeof bytes), 9, &got));
+    ck_assert(head_read(span_of(bytes, SEGMENT_HEAD), 9, &got));
     ck_assert(!head_read(SPAN_EMPTY, 9, &got));
+}
+END_TEST
+
+START_TEST(opening_survives_one_copy)
+{
+    unsigned char bytes[SEGMENT_OPENING];
+    struct segment_opening opening = {.previous_end = SEGMENT_BEGIN + 8, .last_queue_id = 4711};
+    struct segment_opening got;
+    opening_write(bytes, &opening, SEAL);
+    ck_assert(opening_read(span_of(bytes, sizeof bytes), SEAL, &got));
+    ck_assert_uint_eq(got.previous_end, SEGMENT_BEGIN + 8);
+    ck_assert_uint_eq(got.last_queue_id, 4711);
+    /* One of the file's life before is none. */
+    ck_assert(!opening_read(span_of(bytes, sizeof bytes), SEAL + 1, &got));
+    bytes[30] ^= 1;
+    ck_assert(opening_read(span_of(bytes, sizeof bytes), SEAL, &got));
+    bytes[SEGMENT_COPY + 30] ^= 1;
+    ck_assert(!opening_read(span_of(bytes, sizeof bytes), SEAL, &got));
+    opening.previous_end = SEGMENT_BEGIN - 8;
+    opening_write(bytes, &opening, SEAL);
+    ck_assert(!opening_read(span_of(bytes, sizeof bytes), SEAL, &got));
 }
 END_TEST
 
@@ -321,7 +358,7 @@ START_TEST(full_batch_says_so_and_leaves_room)
     struct batch b, next;
     struct spool_ref *refs = calloc(LIMIT_SPOOL_RECORDS, sizeof *refs);
     unsigned mails = 0, dones = 0;
-    ck_assert(batch_init(&b) && batch_init(&next));
+    ck_assert(batch_init(&b, LIMIT_SPOOL_BATCH) && batch_init(&next, LIMIT_SPOOL_BATCH));
     /* Mails of one piece: the list of pieces is what ends first. */
     struct spool_recipient to = {.address = SPAN_LIT("a@example.ch")};
     struct iovec piece = {body_bytes, 5000};
@@ -380,7 +417,7 @@ START_TEST(largest_envelope_fits_an_empty_batch)
                               .recipients = list,
                               .body = &piece,
                               .body_count = 1};
-    ck_assert(batch_init(&b));
+    ck_assert(batch_init(&b, LIMIT_SPOOL_BATCH));
     ck_assert(batch_add_mail(&b, &mail, &ref, NULL));
     ck_assert_uint_le(ref.length, RECORD_MAX);
     batch_freeze(&b, SEAL);
@@ -410,7 +447,7 @@ static size_t small_segment(unsigned char *bytes, size_t offsets[8])
     struct spool_ref refs[SMALL_MAILS];
     struct done_record done = {.recipient = 0, .outcome = SPOOL_DELIVERED};
     struct defer_record defer = {.recipient = 1, .attempts = 1, .reason = SPAN_LIT("later")};
-    ck_assert(batch_init(&b));
+    ck_assert(batch_init(&b, LIMIT_SPOOL_BATCH));
     for (unsigned i = 0; i < SMALL_MAILS; i++) {
         add_mail(&b, 5000 + i, 1 + i % 3, span_of("hello\r\nworld\r\n", 3 + 2 * i), &refs[i]);
         offsets[i] = SEGMENT_BEGIN + refs[i].offset;
@@ -432,7 +469,8 @@ START_TEST(every_bit_flip_is_seen_and_costs_one_record)
     size_t offsets[8];
     size_t n = small_segment(bytes, offsets);
     for (size_t bit = SEGMENT_BEGIN * 8; bit < n * 8; bit++) {
-        struct scan scan = {.bytes = span_of(bytes, n), .seal = SEAL, .at = SEGMENT_BEGIN};
+        struct span all = span_of(bytes, n);
+        struct scan scan = scan_of(&all, SEAL);
         size_t offset, length, at = SEGMENT_BEGIN;
         unsigned sound = 0, bad = 0;
         struct record record;
@@ -470,15 +508,15 @@ START_TEST(every_truncation_gives_the_complete_prefix)
             enum scan_found found;
             memset(bytes, 0, sizeof bytes);
             memcpy(bytes, whole, cut);
-            struct scan scan = {.bytes = span_of(bytes, zeros ? sizeof bytes : cut),
-                                .seal = SEAL,
-                                .at = SEGMENT_BEGIN};
+            struct span all = span_of(bytes, zeros ? sizeof bytes : cut);
+            struct scan scan = scan_of(&all, SEAL);
             while (complete < 7 && offsets[complete + 1] <= cut)
                 complete++;
             while ((found = scan_next(&scan, &offset, &length, &record)) == SCAN_RECORD)
                 sound++;
             ck_assert_uint_eq(sound, complete);
-            ck_assert_int_eq(found, cut == offsets[complete] ? SCAN_END : SCAN_TAIL);
+            bool traces = !scan_blank(span_of(whole + offsets[complete], cut - offsets[complete]));
+            ck_assert_int_eq(found, traces ? SCAN_TAIL : SCAN_END);
             ck_assert_uint_eq(offset, offsets[complete]);
         }
 }
@@ -491,14 +529,43 @@ START_TEST(exact_scan_takes_no_blank_rest)
     size_t n = small_segment(bytes, offsets);
     struct record record;
     enum scan_found found;
-    struct scan scan = {
-        .bytes = span_of(bytes, n + 64), .seal = SEAL, .exact = true, .at = SEGMENT_BEGIN};
+    struct span all = span_of(bytes, n + 64);
+    struct scan scan = scan_of(&all, SEAL);
+    scan.exact = true;
     while ((found = scan_next(&scan, &offset, &length, &record)) == SCAN_RECORD)
         continue;
     ck_assert_int_eq(found, SCAN_TAIL);
     ck_assert_uint_eq(offset, n);
     ck_assert_uint_eq(length, 64);
     ck_assert_int_eq(scan_next(&scan, &offset, &length, &record), SCAN_END);
+}
+END_TEST
+
+START_TEST(what_is_left_of_a_record_is_seen_in_a_used_file)
+{
+    /* Behind the records lies what the file held in its life before; the last record loses its
+     * header, its middle or its END. */
+    static unsigned char bytes[SEGMENT_BEGIN + 8192];
+    size_t offsets[8], offset, length;
+    struct record record;
+    for (unsigned what = 0; what < 4; what++) {
+        size_t n = small_segment(bytes, offsets);
+        memset(bytes + n, 0xa5, sizeof bytes - n);
+        if (what == 1)
+            memset(bytes + offsets[6], 0xa5, RECORD_HEADER);
+        if (what == 2)
+            bytes[offsets[6] + RECORD_HEADER + 3] ^= 1;
+        if (what == 3)
+            memset(bytes + n - RECORD_END, 0xa5, RECORD_END);
+        struct span all = span_of(bytes, sizeof bytes);
+        struct scan scan = scan_of(&all, SEAL);
+        enum scan_found found;
+        scan.blank = false;
+        while ((found = scan_next(&scan, &offset, &length, &record)) == SCAN_RECORD)
+            continue;
+        ck_assert_int_eq(found, what == 0 ? SCAN_END : SCAN_TAIL);
+        ck_assert_uint_eq(offset, what == 0 ? n : offsets[6]);
+    }
 }
 END_TEST
 
@@ -511,13 +578,14 @@ START_TEST(records_inside_of_a_mail_are_not_found)
     struct batch b;
     struct spool_ref refs[2];
     struct record record;
-    ck_assert(batch_init(&b));
+    ck_assert(batch_init(&b, LIMIT_SPOOL_BATCH));
     add_mail(&b, 6000, 1, span_of(inner + SEGMENT_BEGIN, n - SEGMENT_BEGIN), &refs[0]);
     add_mail(&b, 6001, 1, SPAN_LIT("x"), &refs[1]);
     batch_freeze(&b, SEAL ^ 1);
     n = flatten(&b, bytes);
     bytes[SEGMENT_BEGIN] ^= 1;
-    struct scan scan = {.bytes = span_of(bytes, n), .seal = SEAL ^ 1, .at = SEGMENT_BEGIN};
+    struct span all = span_of(bytes, n);
+    struct scan scan = scan_of(&all, SEAL ^ 1);
     ck_assert_int_eq(scan_next(&scan, &offset, &length, &record), SCAN_DAMAGE);
     ck_assert_uint_eq(length, refs[0].length);
     ck_assert_int_eq(scan_next(&scan, &offset, &length, &record), SCAN_RECORD);
@@ -551,8 +619,8 @@ START_TEST(noise_is_never_a_record)
             h.length = round % 3 ? record_length(h.envelope, h.body) : UINT32_MAX;
             memcpy(bytes + i, &h, sizeof h);
         }
-        struct scan scan = {
-            .bytes = span_of(bytes, sizeof bytes), .seal = SEAL, .at = SEGMENT_BEGIN};
+        struct span all = span_of(bytes, sizeof bytes);
+        struct scan scan = scan_of(&all, SEAL);
         size_t offset, length;
         struct record record;
         ck_assert_int_eq(scan_next(&scan, &offset, &length, &record), SCAN_TAIL);
@@ -575,6 +643,8 @@ int main(void)
     tcase_add_test(tc, small_kinds_go_round);
     tcase_add_test(tc, envelope_is_never_trusted);
     tcase_add_test(tc, head_survives_one_copy);
+    tcase_add_test(tc, opening_survives_one_copy);
+    tcase_add_test(tc, what_is_left_of_a_record_is_seen_in_a_used_file);
     tcase_add_test(tc, full_batch_says_so_and_leaves_room);
     tcase_add_test(tc, largest_envelope_fits_an_empty_batch);
     tcase_add_test(tc, every_bit_flip_is_seen_and_costs_one_record);

@@ -82,6 +82,9 @@ UNIT_resolver := log ipc
 UNITOBJS_resolver := workers/resolver/wire.c workers/resolver/answer.c
 UNIT_spool := spool log ipc
 UNITOBJS_spool := tests/unit/spool_rig.c
+# The simulated disk comes before the archive, and so in the place of its file.o.
+UNIT_spool_power := spool log ipc
+UNITOBJS_spool_power := tests/unit/spool_power.c tests/unit/spool_disk.c
 UNIT_spool_large := spool log ipc
 UNITOBJS_spool_large := tests/unit/spool_rig.c
 UNIT_spool_crash := spool log ipc
@@ -94,4 +97,4 @@ UNITLIBS_ring := $(LIB_uring)
 UNIT_edit := mime log ipc
 # The queue with the spool and the group commit; the test plays the rest.
 UNIT_queue := mime spool pool counters log ipc
-UNITOBJS_queue := $(patsubst %,workers/connection/%.c,queue delivery park settle mail move operate commit pace)
+UNITOBJS_queue := $(patsubst %,workers/connection/%.c,queue delivery park settle mail move operate commit pace) tests/unit/ring_none.c

@@ -1,5 +1,6 @@
 /* Notifications to senders: composed, committed, and what follows for the recipients they name. */
 #include "workers/connection/bounce.h"
+#include "crash_point.h"
 #include "engine/log/log.h"
 #include "engine/mime/dsn.h"
 #include "priority.h"
@@ -353,6 +354,7 @@ static void delay_committed(struct worker *w, struct mail *notice, bool ok)
 
 void bounce_committed(struct worker *w, struct mail *notice, bool ok)
 {
+    CRASH_POINT(NOTICE_COMMITTED);
     struct delivery *d = notice->bounced;
     char id[QUEUE_ID_TEXT + 1];
     if (notice->delayed) {

@@ -1,5 +1,6 @@
 /* The group commit: gathering, the write and sync in flight, and who is told. */
 #include "workers/connection/commit.h"
+#include "crash_point.h"
 #include "engine/log/log.h"
 #include "status.h"
 #include "workers/connection/bounce.h"
@@ -121,8 +122,10 @@ static void tell_all(struct worker *w, const struct spool_io *io, bool ok)
     BUG_ON(n > LIMIT_SPOOL_RECORDS);
     for (unsigned i = 0; i < n; i++)
         mails[i] = mail_of_ref(io->mails[i]);
-    for (unsigned i = 0; i < n; i++)
+    for (unsigned i = 0; i < n; i++) {
         settled(w, mails[i], ok);
+        CRASH_POINT(BATCH_TOLD);
+    }
 }
 
 static void refused(struct worker *w, enum spool_status status)
@@ -164,14 +167,18 @@ void commit_turn(struct worker *w)
     }
     c->in_flight = true;
     c->write_done = false;
+    c->named = 0;
     c->synced = 0;
     c->records_since = 0;
     c->started = w->now;
     counter_add(w->counters, COUNTER_batch_records, g.records);
+    if (c->io.directory >= 0)
+        ring_sync_all(&w->ring, worker_tag(COMPLETION_BATCH_NAMES, 0, 0), c->io.directory, 3);
     ring_write(&w->ring, worker_tag(COMPLETION_BATCH_WRITE, 0, 0), c->io.fd, c->io.iov,
                c->io.iov_count, c->io.offset, c->io.sync);
     if (c->io.sync)
         ring_sync(&w->ring, worker_tag(COMPLETION_BATCH_SYNC, 0, 0), c->io.fd);
+    CRASH_POINT(BATCH_GIVEN);
     append_waiting(w);
 }
 
@@ -179,7 +186,8 @@ static void finish(struct worker *w)
 {
     struct commit *c = &w->commit;
     c->in_flight = false;
-    enum spool_status status = spool_batch_finish(w->spool, c->written, c->synced);
+    ssize_t written = c->named < 0 ? c->named : c->written;
+    enum spool_status status = spool_batch_finish(w->spool, written, c->synced);
     if (status == SPOOL_OK) {
         counter_add(w->counters, COUNTER_batches_committed, 1);
         counter_add(w->counters, COUNTER_sync_microseconds, w->now - c->started);
@@ -194,12 +202,20 @@ static void finish(struct worker *w)
     queue_retry_records(w);
 }
 
+void commit_named(struct worker *w, uint32_t index, uint32_t generation, struct io_uring_cqe *cqe)
+{
+    (void)index;
+    (void)generation;
+    w->commit.named = cqe->res; /* linked: the write ends after it, -ECANCELED when it failed */
+}
+
 void commit_written(struct worker *w, uint32_t index, uint32_t generation, struct io_uring_cqe *cqe)
 {
     struct commit *c = &w->commit;
     (void)index;
     (void)generation;
     c->written = cqe->res;
+    CRASH_POINT(BATCH_WRITTEN);
     c->write_done = true;
     if (!c->io.sync)
         finish(w);

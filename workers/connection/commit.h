@@ -16,6 +16,7 @@ struct commit {
     struct spool_io io;
     bool in_flight;
     bool write_done;
+    int named; /* of the directory's sync */
     ssize_t written;
     int synced;
     uint64_t started;       /* microseconds, of the batch in flight */
@@ -37,6 +38,7 @@ uint64_t commit_next(const struct worker *w);
 /* Nothing is in flight, nothing waits. */
 bool commit_idle(const struct worker *w);
 
+void commit_named(struct worker *w, uint32_t index, uint32_t generation, struct io_uring_cqe *cqe);
 void commit_written(struct worker *w, uint32_t index, uint32_t generation,
                     struct io_uring_cqe *cqe);
 void commit_synced(struct worker *w, uint32_t index, uint32_t generation, struct io_uring_cqe *cqe);

@@ -1,5 +1,6 @@
 /* Streaming a large mail's content to its file. */
 #include "workers/connection/large.h"
+#include "crash_point.h"
 #include "engine/log/log.h"
 #include "status.h"
 #include "workers/connection/session.h"
@@ -42,6 +43,7 @@ bool large_begin(struct worker *w, struct transaction *t)
     }
     t->large = (struct large){.active = true, .fd = fd};
     t->mail->flags |= MAIL_LARGE;
+    CRASH_POINT(LARGE_CREATED);
     write_more(w, t);
     return true;
 }
@@ -114,6 +116,7 @@ void large_written(struct worker *w, uint32_t index, uint32_t generation, struct
     BUG_ON(!t || !t->large.writing);
     struct large *l = &t->large;
     l->writing = false;
+    CRASH_POINT(LARGE_WRITTEN);
     if (cqe->res < 0 || (size_t)cqe->res != l->flight.length) {
         log_line(LOG_ERROR, "spool", "large mail: %s",
                  cqe->res < 0 ? strerror(-cqe->res) : "short write");
@@ -139,6 +142,7 @@ void large_synced(struct worker *w, uint32_t index, uint32_t generation, struct 
     (void)generation;
     BUG_ON(!t || !t->large.writing);
     t->large.writing = false;
+    CRASH_POINT(LARGE_SYNCED);
     if (t->large.aborted) {
         transaction_abort(w, t);
         return;

@@ -1,5 +1,6 @@
 /* Moving mails to the current segment. */
 #include "workers/connection/move.h"
+#include "crash_point.h"
 #include "engine/log/log.h"
 #include "workers/connection/operate.h"
 #include "workers/connection/queue_internal.h"
@@ -12,6 +13,7 @@ bool move_begin(struct worker *w, struct mail *m)
     m->moving = true;
     m->old = m->ref;
     memset(&m->ref, 0, sizeof m->ref);
+    CRASH_POINT(MOVE_GATHERED);
     commit_add(w, m);
     return true;
 }
@@ -77,6 +79,7 @@ void move_committed(struct worker *w, struct mail *m, bool ok)
     struct entry *e = m->entry;
     bool redirects = any_redirect(m);
     m->moving = false;
+    CRASH_POINT(MOVE_STORED);
     if (!ok)
         m->ref = m->old;
     else if (redirects)

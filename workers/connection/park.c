@@ -351,7 +351,7 @@ static int read_back(struct worker *w, struct entry *e, struct mail *m)
     uint32_t *words = entry_words(w, e);
     struct delivery *before = e->deliveries;
     m->ref = parked_ref(e);
-    enum spool_status status = spool_load_envelope(w->spool, &m->ref, &stored);
+    enum spool_status status = spool_load_record(w->spool, &m->ref, &stored);
     if (status != SPOOL_OK)
         return status == SPOOL_CORRUPT ? -EBADMSG : -EIO;
     m->id = e->id;

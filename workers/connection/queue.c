@@ -1,5 +1,6 @@
 /* The queue as a whole: mails taken and recovered, timers, time that is over. */
 #include "workers/connection/queue.h"
+#include "crash_point.h"
 #include "engine/log/log.h"
 #include "engine/pool/reserve.h"
 #include "status.h"
@@ -90,6 +91,7 @@ void queue_take(struct worker *w, struct mail *m)
     entry_keep_ref(e, &m->ref);
     enter(w, e, m->id);
     mail_hold(w, m);
+    CRASH_POINT(TAKEN);
     assign(w, m);
     for (struct delivery *d = e->deliveries; d; d = delivery_sibling(w, d))
         if (d->state == DELIVERY_WAITING && e->held) /* by a rule, or where it comes from */

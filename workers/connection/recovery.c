@@ -1,5 +1,6 @@
 /* Opening the shard, and what its events say to the operator. */
 #include "workers/connection/recovery.h"
+#include "crash_point.h"
 #include "engine/log/log.h"
 #include "status.h"
 #include "workers/connection/worker.h"
@@ -36,8 +37,11 @@ static void on_recovered(void *context, const struct spool_recovered *found)
 
 void recovery_run(struct worker *w)
 {
-    struct spool_config config = {
-        .shard = w->shard_index, .context = w, .event = on_event, .recovered = on_recovered};
+    struct spool_config config = {.shard = w->shard_index,
+                                  .segment_size = LIMIT_SEGMENT_USED,
+                                  .context = w,
+                                  .event = on_event,
+                                  .recovered = on_recovered};
     uint64_t give_up = w->now + LIMIT_SPOOL_BUSY_SECONDS * UINT64_C(1000000);
     enum spool_status status;
     int error = 0;
@@ -51,6 +55,7 @@ void recovery_run(struct worker *w)
                   spool_status_text(status));
     uint64_t began = w->now;
     status = spool_recover(w->spool);
+    CRASH_POINT(RECOVERED);
     if (status != SPOOL_OK)
         fatal_env(EXIT_IOERR, spool_error(w->spool), "recovery: %s", spool_status_text(status));
     worker_read_clocks(w);

@@ -1,5 +1,6 @@
 /* After an attempt: outcomes noted, recorded in the spool, deferred with back-off or bounced. */
 #include "engine/log/log.h"
+#include "crash_point.h"
 #include "status.h"
 #include "workers/connection/bounce.h"
 #include "workers/connection/queue_internal.h"
@@ -66,6 +67,7 @@ static bool record(struct worker *w, struct delivery *d, enum recipient_outcome 
             continue;
         if (spool_append_done(w->spool, &m->ref, (uint16_t)i, stored) != SPOOL_OK)
             return false;
+        CRASH_POINT(DONE_GATHERED);
         recipient_final(w, m, r, state);
     }
     return true;
@@ -73,6 +75,7 @@ static bool record(struct worker *w, struct delivery *d, enum recipient_outcome 
 
 bool recipient_note_deferral(struct worker *w, struct mail *m, uint32_t recipient)
 {
+    CRASH_POINT(DEFERRED);
     const struct recipient *r = &m->recipients[recipient];
     const struct spool_deferral deferral = {.attempts = r->delivery->attempts,
                                             .notices = r->notices,
@@ -227,6 +230,7 @@ void queue_attempted(struct worker *w, struct delivery *d, struct span why)
 {
     struct mail *m = d->mail;
     bool delivered = false, answered = false, broken = false;
+    CRASH_POINT(ATTEMPT_OVER);
     for (uint32_t i = 0; i < m->recipient_count; i++) {
         struct recipient *r = &m->recipients[i];
         if (r->delivery != d)

@@ -1,5 +1,6 @@
 /* Receiving a mail: policy at MAIL, RCPT and the end of data; content to chunks or to a file. */
 #include "workers/connection/transaction.h"
+#include "crash_point.h"
 #include "engine/log/log.h"
 #include "engine/mime/trace.h"
 #include "engine/smtp/envelope.h"
@@ -361,6 +362,7 @@ bool transaction_end(struct worker *w, struct transaction *t, unsigned defects,
     m->flags |= (defects & SMTP_DEFECT_EIGHT_BIT ? MAIL_EIGHT_BIT : 0u) |
                 (defects & SMTP_DEFECT_DOT_LINES ? MAIL_DOT_LINES : 0u);
     m->transaction = t;
+    CRASH_POINT(CONTENT_ENDED);
     if (t->large.active)
         large_finish(w, t);
     else

@@ -8,6 +8,7 @@
 #include "workers/connection/listen.h"
 #include "workers/connection/recovery.h"
 #include "workers/connection/session.h"
+#include "workers/connection/upkeep.h"
 #include <time.h>
 
 bool worker_short_of_memory(const struct worker *w)
@@ -209,7 +210,7 @@ void worker_run(struct worker *w)
         if (w->serving) {
             queue_turn(w);
             commit_turn(w);
-            spool_maintain(w->spool);
+            upkeep_turn(w);
         }
         links_flush(w);
         stream_reap(w);

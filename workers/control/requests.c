@@ -1,5 +1,6 @@
 /* Requests: read, checked, handed to who serves them; and answers handed back. */
 #include "workers/control/control.h"
+#include "crash_point.h"
 #include "engine/log/log.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -124,6 +125,7 @@ static bool check_keys(const struct control_request *request, json_t *object, ch
 
 void request_begin(struct control *control, struct control_client *client, struct span line)
 {
+    CRASH_POINT(CONTROL_ASKED);
     char why[LIMIT_REASON];
     json_error_t error;
     json_t *object = json_loadb((const char *)line.p, line.n, JSON_REJECT_DUPLICATES, &error);

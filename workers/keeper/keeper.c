@@ -1,5 +1,6 @@
 /* Requests and answers. */
 #include "workers/keeper/keeper.h"
+#include "crash_point.h"
 #include "status.h"
 #include "workers/keeper/certificate.h"
 #include "workers/keeper/signer.h"
@@ -228,6 +229,7 @@ void keeper_answer(const struct keeper *k, struct span flow, const struct ipc_me
     *reply = (struct ipc_message){.kind = MSG_NONE, .fds = {-1, -1}};
     answer->verdict = (struct verdict){0};
     answer->refusal[0] = '\0';
+    CRASH_POINT(KEEPER_ASKED);
     switch (request->kind) {
     case MSG_chain_request:
         reply->kind = MSG_chain_result;

@@ -1,5 +1,6 @@
 /* The processes: found, told, killed, reaped, started again. */
 #include "engine/counters/counters.h"
+#include "crash_point.h"
 #include "engine/log/log.h"
 #include "workers/master/master.h"
 #include <errno.h>
@@ -181,6 +182,7 @@ void children_reap(struct master *m)
     for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;)
         for (unsigned i = 0; i < LIMIT_PROCESSES; i++)
             if (m->processes[i].used && m->processes[i].pid == pid) {
+                CRASH_POINT(MASTER_CHILD_ENDED);
                 ended(m, &m->processes[i], status);
                 break;
             }

@@ -1,5 +1,6 @@
 /* A new process of a role: forked, executed, and handed what it needs. */
 #include "engine/log/log.h"
+#include "crash_point.h"
 #include "engine/sandbox/role.h"
 #include "workers/master/master.h"
 #include <errno.h>
@@ -39,7 +40,11 @@ static _Noreturn void execute(const struct master *m, const struct process *p, i
     if (close_range(ROLE_MASTER_FD + 1, ~0u, CLOSE_RANGE_CLOEXEC) != 0)
         fatal_env(EXIT_OSERR, errno, "close_range");
     char *const argv[] = {title, NULL};
+#ifdef MGID_CRASH_POINTS
+    char *const environment[] = {crash_environment(), NULL};
+#else
     char *const environment[] = {NULL};
+#endif
     (void)execve(path, argv, environment);
     fatal_env(EXIT_UNAVAILABLE, errno, "can't execute %s", path);
 }
@@ -227,5 +232,6 @@ void process_start(struct master *m, struct process *p)
     p->started = now_ms();
     p->started_wall = (uint64_t)time(NULL);
     p->kill_at = 0;
+    CRASH_POINT(MASTER_STARTED_ROLE);
     hand_all(m, p);
 }

@@ -1,5 +1,6 @@
 /* Requests in, answers out. */
 #include "workers/resolver/channels.h"
+#include "crash_point.h"
 #include "engine/log/log.h"
 #include <errno.h>
 #include <unistd.h>
@@ -143,6 +144,7 @@ static bool receive(struct channel *channel)
         return false;
     if (status == IPC_OK && m.kind == MSG_lookup_request &&
         (m.lookup_request.kind == LOOKUP_HOST || m.lookup_request.kind == LOOKUP_MX)) {
+        CRASH_POINT(RESOLVER_ASKED);
         start(channel, &m.lookup_request);
         return channel->fd >= 0 && channel->unsent == 0 && !channel->refusal;
     }
