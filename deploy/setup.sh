@@ -19,7 +19,7 @@ tools=${MGID_TOOLS:-$here/build/tools}
 build_packages=(gcc libc6-dev make pkg-config liburing-dev android-libboringssl-dev libseccomp-dev
     libjansson-dev libmicrohttpd-dev check libunbound-dev libidn2-dev dns-root-data ca-certificates)
 test_packages=(mandoc zsh fish prometheus swaks libnet-ssleay-perl nsd haproxy openssl python3-jsonschema gnutls-bin
-    python3 curl iproute2 procps util-linux)
+    python3 curl iproute2 procps util-linux libfuse3-dev)
 fuzz_packages=(clang llvm)
 interop_packages=(msmtp libio-socket-ssl-perl libgnutls-dane0 libidn12 libpcre2-8-0 libevent-2.1-7
     libpam0g libdb5.3 libnsl2 libssl3)
