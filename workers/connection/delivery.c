@@ -271,8 +271,19 @@ static uint64_t monotonic_at(const struct worker *w, uint64_t seconds)
     return ahead > 0 ? w->now + (uint64_t)ahead : w->now;
 }
 
+/* Nothing waits longer than the policy's longest wait with its jitter: a next attempt that is
+ * further ahead is of another policy, or of a clock that was set back. */
+static void bound_wait(const struct worker *w, struct delivery *d)
+{
+    uint64_t longest = w->generations.current->settings.retry_max;
+    longest += longest / 8 + wall_seconds(w) + 1;
+    if (d->next_attempt > longest)
+        d->next_attempt = (uint32_t)longest;
+}
+
 void delivery_arm(struct worker *w, struct delivery *d)
 {
+    bound_wait(w, d);
     uint32_t at = d->state == DELIVERY_BOUNCING ? 0 : d->expires;
     if (d->state == DELIVERY_WAITING && !d->entry->held && d->next_attempt < at)
         at = d->next_attempt;
