@@ -37,7 +37,7 @@
 #define LIMIT_LISTENERS 64      /* of all flows */
 #define LIMIT_DESCRIPTORS 65536 /* RLIMIT_NOFILE of a connection worker */
 
-#define LIMIT_ROLE_ITEMS 256       /* descriptors that a role is handed at start */
+#define LIMIT_ROLE_ITEMS 384       /* descriptors that a role is handed at start */
 #define LIMIT_ROLE_TEXT LIMIT_PATH /* the text beside such a descriptor */
 #define LIMIT_SANDBOX_DIRECTORIES 4
 #define LIMIT_SANDBOX_DESCRIPTORS (2 * LIMIT_ROLE_ITEMS)
@@ -163,6 +163,9 @@
 #define LIMIT_CERTIFICATE_FILE 65536 /* bytes of a chain's or key's file */
 #define LIMIT_TRUST_FILE 4194304     /* bytes of a trust store's file */
 #define LIMIT_TRUST_COUNT 2000       /* certificates of a trust store */
+#define LIMIT_CRL_FILE 16777216      /* bytes of a file of revocation lists */
+#define LIMIT_CRL_COUNT 256          /* of a trust store */
+#define LIMIT_IDENTITY_NAMES 8192    /* bytes of an identity's DNS names; what is over can't be asked for */
 #define LIMIT_VERDICTS 64            /* on peers, remembered for each generation … */
 #define LIMIT_VERDICT_SECONDS 60     /* … for so long */
 #define LIMIT_TICKET_SECONDS 7200    /* that a session may be resumed, and its verdict be trusted */
@@ -225,6 +228,7 @@
 #define TIMEOUT_DRAIN 10000         /* that a worker has to finish what is open */
 #define TIMEOUT_STOP 2000           /* that the other roles have to end */
 #define TIMEOUT_RELOAD 60000        /* compile, and the keeper's verdict */
+#define WATCH_INTERVAL 2000         /* between two looks at the files of certificates */
 #define TIMEOUT_SEND 1000           /* that a role may leave its channel full */
 #define RESTART_QUICK 10000         /* dead within: the next pause is twice as long */
 #define RESTART_CALM 60000          /* lived for: the next restart is at once */
@@ -307,6 +311,7 @@
 
 _Static_assert(LIMIT_SIGN_PAYLOAD + 64 < LIMIT_MESSAGE, "a sign request fits a message");
 _Static_assert(LIMIT_CHAIN + LIMIT_DOMAIN + 64 < LIMIT_MESSAGE, "a chain fits a message");
+_Static_assert(LIMIT_CHAIN + LIMIT_IDENTITY_NAMES + 128 < LIMIT_MESSAGE, "with its names too");
 _Static_assert(LIMIT_REPORT + 64 < LIMIT_MESSAGE, "a report fits a message");
 _Static_assert(LIMIT_QUEUE_PAGE + 64 < LIMIT_MESSAGE, "a page of the queue fits a message");
 _Static_assert(LIMIT_LOOKUP + LIMIT_REASON + 64 < LIMIT_MESSAGE, "an answer fits a message");
@@ -327,7 +332,7 @@ _Static_assert(LIMIT_DSN_HEADERS <= LIMIT_DSN_CONTENT &&
                        LIMIT_DSN,
                "a notification of all recipients fits, folded and explained");
 
-_Static_assert(LIMIT_POLICY_IDENTITIES + LIMIT_POLICY_TRUSTS + LIMIT_WORKERS + 16 <= LIMIT_ROLE_ITEMS,
+_Static_assert(2 * LIMIT_POLICY_IDENTITIES + 2 * LIMIT_POLICY_TRUSTS + LIMIT_WORKERS + 16 <= LIMIT_ROLE_ITEMS,
                "all that the keeper is handed at start fits");
 _Static_assert(LIMIT_FLOWS <= LIMIT_WORKERS && LIMIT_WORKERS_PER_FLOW <= LIMIT_WORKERS,
                "each flow has a worker, and one may have its most");

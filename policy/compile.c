@@ -93,6 +93,13 @@ static void read_dnssec(struct compiler *c, const struct place *at, const json_t
     (void)value_bool(c, at, value, &s->dnssec);
 }
 
+static void read_trust_anchor(struct compiler *c, const struct place *at, const json_t *value,
+                              void *draft)
+{
+    struct rec_settings *s = draft;
+    (void)value_path(c, at, value, LIMIT_PATH - 1, &s->trust_anchor);
+}
+
 static void duration(struct compiler *c, const struct place *at, const json_t *value, uint64_t max,
                      uint32_t *out)
 {
@@ -175,6 +182,7 @@ static const struct key log_table[] = {{"file", KEY_REQUIRED, read_log_file}};
 static const struct key resolver_table[] = {
     {"servers", KEY_OPTIONAL, read_servers},
     {"dnssec", KEY_OPTIONAL, read_dnssec},
+    {"trust_anchor", KEY_OPTIONAL, read_trust_anchor},
 };
 static const struct key retry_table[] = {
     {"first", KEY_OPTIONAL, read_first},

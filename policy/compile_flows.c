@@ -10,11 +10,23 @@ static void read_flow_listen(struct compiler *c, const struct place *at, const j
     f->listeners = read_listen(c, at, value);
 }
 
+/* The first one is shown to clients that ask for no name, or for one that none has. */
+static void read_one_identity(struct compiler *c, const struct place *at, struct span s,
+                              void *draft)
+{
+    struct rec_flow *f = draft;
+    uint32_t identity = compile_reference(c, at, s, POLICY_IDENTITIES, "identity");
+    if (identity == POLICY_NONE)
+        return;
+    if (f->identity == POLICY_NONE)
+        f->identity = identity;
+    f->server_identities |= (uint64_t)1 << identity;
+}
+
 static void read_flow_identity(struct compiler *c, const struct place *at, const json_t *value,
                                void *draft)
 {
-    struct rec_flow *f = draft;
-    f->identity = compile_reference_value(c, at, value, POLICY_IDENTITIES, "identity");
+    compile_each(c, at, value, LIMIT_NAME, read_one_identity, draft);
 }
 
 static void read_workers(struct compiler *c, const struct place *at, const json_t *value,
@@ -90,6 +102,7 @@ static const struct key flow_table[] = {
     {"domains", KEY_OPTIONAL, read_domains},
     {"client_certificate", KEY_OPTIONAL, read_client_certificate},
     {"bounce_route", KEY_OPTIONAL, read_bounce_route},
+    {"tls", KEY_OPTIONAL, read_flow_tls},
     {"rules", KEY_REQUIRED, read_rules},
 };
 KEY_SET(flow_keys, "flow", flow_table);

@@ -193,6 +193,10 @@ void read_identities(struct compiler *c, const struct place *at, const json_t *v
 void read_trusts(struct compiler *c, const struct place *at, const json_t *value, void *draft);
 void read_peers(struct compiler *c, const struct place *at, const json_t *value, void *draft);
 void read_routes(struct compiler *c, const struct place *at, const json_t *value, void *draft);
+/* What TLS looks at beside trust and names (compile_tls.c). */
+void read_digests(struct compiler *c, const struct place *at, const json_t *value,
+                  struct policy_range *out);
+void read_flow_tls(struct compiler *c, const struct place *at, const json_t *value, void *draft);
 void read_flows(struct compiler *c, const struct place *at, const json_t *value, void *draft);
 /* A rule while it is read. */
 struct rule_draft {
@@ -238,9 +242,9 @@ void read_pattern(struct compiler *c, const struct place *at, struct span s,
                   enum pattern_kind kind);
 
 extern const struct key_set settings_keys, limits_keys, retry_keys, resolver_keys, control_keys,
-    log_keys, metrics_keys, notifications_keys, identity_keys, trust_keys, peer_keys, peer_tls_keys,
-    route_keys, route_tls_keys, listener_keys, flow_keys, rule_keys, when_keys, text_keys,
-    size_keys, when_tls_keys;
+    log_keys, metrics_keys, notifications_keys, identity_keys, trust_keys, flow_tls_keys, peer_keys,
+    peer_tls_keys, route_keys, route_tls_keys, listener_keys, flow_keys, rule_keys, when_keys,
+    text_keys, size_keys, when_tls_keys;
 
 /* Warnings about a policy without errors (lint.c). */
 void policy_lint(struct compiler *c, const struct place *root, const json_t *policy);

@@ -21,9 +21,17 @@ static void read_key(struct compiler *c, const struct place *at, const json_t *v
     (void)value_path(c, at, value, LIMIT_PATH - 1, &r->key);
 }
 
+static void read_passphrase(struct compiler *c, const struct place *at, const json_t *value,
+                            void *draft)
+{
+    struct rec_identity *r = draft;
+    (void)value_path(c, at, value, LIMIT_PATH - 1, &r->passphrase);
+}
+
 static const struct key identity_table[] = {
     {"certificate", KEY_REQUIRED, read_certificate},
     {"key", KEY_REQUIRED, read_key},
+    {"passphrase", KEY_OPTIONAL, read_passphrase},
 };
 KEY_SET(identity_keys, "identity", identity_table);
 
@@ -56,9 +64,16 @@ static void read_file(struct compiler *c, const struct place *at, const json_t *
     (void)value_path(c, at, value, LIMIT_PATH - 1, &r->file);
 }
 
+static void read_crl(struct compiler *c, const struct place *at, const json_t *value, void *draft)
+{
+    struct rec_trust *r = draft;
+    (void)value_path(c, at, value, LIMIT_PATH - 1, &r->crl);
+}
+
 static const struct key trust_table[] = {
     {"system", KEY_OPTIONAL, read_system},
     {"file", KEY_OPTIONAL, read_file},
+    {"crl", KEY_OPTIONAL, read_crl},
 };
 KEY_SET(trust_keys, "trust", trust_table);
 
@@ -90,6 +105,8 @@ void read_trusts(struct compiler *c, const struct place *at, const json_t *value
 struct tls_draft {
     struct rec_demand demand;
     uint32_t require;
+    uint32_t mutual;
+    uint32_t dane;
     uint32_t identity;
 };
 
@@ -144,18 +161,58 @@ static void read_client_identity(struct compiler *c, const struct place *at, con
     t->identity = compile_reference_value(c, at, value, POLICY_IDENTITIES, "identity");
 }
 
+static void read_fingerprints(struct compiler *c, const struct place *at, const json_t *value,
+                              void *draft)
+{
+    struct tls_draft *t = draft;
+    read_digests(c, at, value, &t->demand.fingerprints);
+}
+
+static void read_pins(struct compiler *c, const struct place *at, const json_t *value, void *draft)
+{
+    struct tls_draft *t = draft;
+    read_digests(c, at, value, &t->demand.pins);
+}
+
+static void read_server_auth(struct compiler *c, const struct place *at, const json_t *value,
+                             void *draft)
+{
+    struct tls_draft *t = draft;
+    (void)value_bool(c, at, value, &t->demand.server_auth);
+}
+
+static void read_mutual(struct compiler *c, const struct place *at, const json_t *value,
+                        void *draft)
+{
+    struct tls_draft *t = draft;
+    (void)value_bool(c, at, value, &t->mutual);
+}
+
+static void read_dane(struct compiler *c, const struct place *at, const json_t *value, void *draft)
+{
+    struct tls_draft *t = draft;
+    if (value_bool(c, at, value, &t->dane) && t->dane != 0)
+        (void)compile_error(c, at, "this version of mgid can't do \"dane\"");
+}
+
 static const struct key peer_tls_table[] = {
     {"trust", KEY_REQUIRED, read_demand_trust},
     {"names", KEY_OPTIONAL, read_demand_names},
     {"organization", KEY_OPTIONAL, read_organization},
+    {"fingerprints", KEY_OPTIONAL, read_fingerprints},
+    {"pins", KEY_OPTIONAL, read_pins},
+    {"allow_server_auth_only", KEY_OPTIONAL, read_server_auth},
 };
 static const struct key route_tls_table[] = {
     {"require", KEY_OPTIONAL, read_require},
     {"trust", KEY_OPTIONAL, read_demand_trust},
     {"names", KEY_OPTIONAL, read_demand_names},
     {"organization", KEY_OPTIONAL, read_organization},
+    {"fingerprints", KEY_OPTIONAL, read_fingerprints},
+    {"pins", KEY_OPTIONAL, read_pins},
     {"identity", KEY_OPTIONAL, read_client_identity},
-    {"dane", KEY_PLANNED, NULL},
+    {"mutual", KEY_OPTIONAL, read_mutual},
+    {"dane", KEY_OPTIONAL, read_dane},
 };
 KEY_SET(peer_tls_keys, "peer_tls", peer_tls_table);
 KEY_SET(route_tls_keys, "route_tls", route_tls_table);
@@ -291,13 +348,20 @@ static void read_route_tls(struct compiler *c, const struct place *at, const jso
     struct tls_draft t = {.demand.trust = POLICY_NONE, .identity = POLICY_NONE};
     compile_object(c, at, value, &route_tls_keys, &t);
     if (json_object_get(value, "trust") == NULL &&
-        (t.demand.names.count > 0 || t.demand.organization.length > 0))
-        compile_remedy(compile_error(c, at,
-                                     "\"names\" and \"organization\" of a certificate that "
-                                     "nothing verifies"),
-                       "add \"trust\"");
+        (t.demand.names.count > 0 || t.demand.organization.length > 0 ||
+         t.demand.fingerprints.count > 0 || t.demand.pins.count > 0))
+        compile_remedy(
+            compile_error(c, at,
+                          "\"names\", \"organization\", \"fingerprints\" or \"pins\" of a "
+                          "certificate that nothing verifies"),
+            "add \"trust\"");
+    if (t.mutual != 0 && (t.require == 0 || json_object_get(value, "identity") == NULL))
+        compile_remedy(compile_error(c, at, "\"mutual\" without what it needs"),
+                       "add \"require\": true and \"identity\"");
     r->tls = t.demand;
     r->tls_require = t.require;
+    r->tls_mutual = t.mutual;
+    r->tls_dane = t.dane;
     r->identity = t.identity;
 }
 

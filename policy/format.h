@@ -35,10 +35,12 @@ struct rec_string {
 
 struct rec_identity {
     struct rec_string name, certificate, key;
+    struct rec_string passphrase; /* empty: none */
 };
 
 struct rec_trust {
     struct rec_string name, file;
+    struct rec_string crl; /* empty: none */
     uint32_t system;
 };
 
@@ -46,6 +48,9 @@ struct rec_demand {
     uint32_t trust;
     struct policy_range names;
     struct rec_string organization;
+    struct policy_range fingerprints; /* strings of 64 hexadecimal digits, lower case */
+    struct policy_range pins;         /* the same */
+    uint32_t server_auth;             /* a client's certificate may be for servers only */
 };
 
 struct rec_peer {
@@ -63,6 +68,8 @@ struct rec_route {
     struct policy_range hosts;
     struct rec_string mx;
     uint32_t tls_require;
+    uint32_t tls_mutual;
+    uint32_t tls_dane;
     uint32_t identity;
     uint32_t connections;
     uint32_t rate;
@@ -94,11 +101,14 @@ struct rec_flow {
     struct policy_range slots;
     struct policy_range always;
     uint64_t accept_from;
+    uint64_t server_identities; /* `identity`, and what a client may ask for instead */
     uint64_t client_identities; /* that the worker's key requests may name as a client */
     uint32_t identity;
     uint32_t workers;
     uint32_t client_certificate;
     uint32_t bounce_route;
+    uint32_t tls_legacy;
+    uint32_t tls_groups; /* bits of enum policy_group; 0: the usual ones */
 };
 
 struct rec_rule {
@@ -143,7 +153,8 @@ struct rec_network {
 
 struct rec_settings {
     struct rec_string hostname, spool, control_socket, log_file, notice_from, postmaster;
-    struct rec_endpoint metrics; /* port 0: none */
+    struct rec_string trust_anchor; /* empty: the root's */
+    struct rec_endpoint metrics;    /* port 0: none */
     uint64_t message_size;
     uint64_t memory;
     struct policy_limits limits;

@@ -4,10 +4,10 @@
 #include <stdio.h>
 
 _Static_assert(sizeof(struct rec_header) % FORMAT_ALIGN == 0, "the first table is aligned");
-_Static_assert(sizeof(struct rec_flow) == 80 && sizeof(struct rec_node) == 32 &&
-                   sizeof(struct rec_settings) == 248 && sizeof(struct rec_rule) == 68,
+_Static_assert(sizeof(struct rec_flow) == 96 && sizeof(struct rec_node) == 32 &&
+                   sizeof(struct rec_settings) == 256 && sizeof(struct rec_rule) == 68,
                "records have no padding, so that an image is the same bytes each time");
-_Static_assert(sizeof(struct rec_peer) == 44, "nor has a peer");
+_Static_assert(sizeof(struct rec_peer) == 64, "nor has a peer");
 
 const struct format_table format_tables[POLICY_TABLE_COUNT] = {
 #define TABLE(NAME, type, max) [POLICY_##NAME] = {#NAME, sizeof(type), max},
@@ -138,11 +138,30 @@ static bool peers_ok(const struct check *c, uint64_t mask)
     return n == 64 || (mask >> n) == 0 || fail(c, "a mask names peers that are not there");
 }
 
+static bool optional_path_ok(const struct check *c, struct rec_string s)
+{
+    return s.length == 0 ? string_ok(c, s, 0, 0) : path_ok(c, s, LIMIT_PATH - 1);
+}
+
+static bool digests_ok(const struct check *c, struct policy_range r)
+{
+    if (!range_ok(c, r, POLICY_STRINGS))
+        return false;
+    for (uint32_t i = 0; i < r.count; i++)
+        if (!string_ok(c, format_STRINGS(c->p)[r.first + i], 64, 64))
+            return false;
+    return true;
+}
+
 static bool demand_ok(const struct check *c, const struct rec_demand *d)
 {
-    return index_ok(c, d->trust, POLICY_TRUSTS, true) && range_ok(c, d->names, POLICY_STRINGS) &&
+    return digests_ok(c, d->fingerprints) && digests_ok(c, d->pins) &&
+           number_ok(c, d->server_auth, 0, 1) && index_ok(c, d->trust, POLICY_TRUSTS, true) &&
+           range_ok(c, d->names, POLICY_STRINGS) &&
            string_ok(c, d->organization, 0, LIMIT_REASON) &&
-           (d->trust != POLICY_NONE || (d->names.count == 0 && d->organization.length == 0) ||
+           (d->trust != POLICY_NONE ||
+            (d->names.count == 0 && d->organization.length == 0 && d->fingerprints.count == 0 &&
+             d->pins.count == 0) ||
             fail(c, "names are demanded without a trust store"));
 }
 
@@ -174,13 +193,13 @@ static bool check_BYTES(struct check *c, const unsigned char *byte)
 static bool check_IDENTITIES(struct check *c, const struct rec_identity *r)
 {
     return string_ok(c, r->name, 1, LIMIT_NAME) && path_ok(c, r->certificate, LIMIT_PATH - 1) &&
-           path_ok(c, r->key, LIMIT_PATH - 1);
+           path_ok(c, r->key, LIMIT_PATH - 1) && optional_path_ok(c, r->passphrase);
 }
 
 static bool check_TRUSTS(struct check *c, const struct rec_trust *r)
 {
     return string_ok(c, r->name, 1, LIMIT_NAME) && path_ok(c, r->file, LIMIT_PATH - 1) &&
-           number_ok(c, r->system, 0, 1);
+           optional_path_ok(c, r->crl) && number_ok(c, r->system, 0, 1);
 }
 
 static bool check_PEERS(struct check *c, const struct rec_peer *r)
@@ -202,6 +221,9 @@ static bool check_ROUTES(struct check *c, const struct rec_route *r)
            range_ok(c, r->hosts, POLICY_HOSTS) && number_ok(c, r->hosts.count > 0, hosts, hosts) &&
            string_ok(c, r->mx, mx, mx ? LIMIT_DOMAIN : 0) &&
            number_ok(c, r->port, hosts ? 0 : 1, UINT16_MAX) && number_ok(c, r->tls_require, 0, 1) &&
+           number_ok(c, r->tls_mutual, 0, 1) && number_ok(c, r->tls_dane, 0, 1) &&
+           (r->tls_mutual == 0 || (r->tls_require != 0 && r->identity != POLICY_NONE) ||
+            fail(c, "mutual TLS is demanded without TLS or a certificate")) &&
            index_ok(c, r->identity, POLICY_IDENTITIES, true) && demand_ok(c, &r->tls) &&
            number_ok(c, r->connections, 1, LIMIT_ROUTE_CONNECTIONS_MAX) &&
            number_ok(c, r->rate, 0, LIMIT_ROUTE_RATE_MAX);
@@ -421,6 +443,17 @@ static uint64_t client_identities(const struct policy *p, const struct rec_flow 
     return mask;
 }
 
+/* The default one is among them, and none is that is not there. */
+static bool server_identities_ok(const struct check *c, const struct rec_flow *f)
+{
+    uint32_t n = c->p->counts[POLICY_IDENTITIES];
+    bool own = f->identity == POLICY_NONE
+                   ? f->server_identities == 0
+                   : f->identity < 64 && (f->server_identities >> f->identity & 1) != 0;
+    return (own && (n == 64 || (f->server_identities >> n) == 0)) ||
+           fail(c, "the identities of a flow are wrong");
+}
+
 static bool check_FLOWS(struct check *c, const struct rec_flow *f)
 {
     const struct rec_flow *before = c->index > 0 ? f - 1 : NULL;
@@ -433,6 +466,8 @@ static bool check_FLOWS(struct check *c, const struct rec_flow *f)
         !index_ok(c, f->identity, POLICY_IDENTITIES, true) ||
         !number_ok(c, f->workers, 1, LIMIT_WORKERS_PER_FLOW) ||
         !number_ok(c, f->client_certificate, 0, POLICY_CERTIFICATE_REQUIRE) ||
+        !server_identities_ok(c, f) || !number_ok(c, f->tls_legacy, 0, 1) ||
+        !number_ok(c, f->tls_groups, 0, (1u << POLICY_GROUP_COUNT) - 1) ||
         !index_ok(c, f->bounce_route, POLICY_ROUTES, true))
         return false;
     if (f->rules.first != expected)
@@ -475,9 +510,8 @@ static bool limits_ok(struct check *c, const struct policy_limits *l)
 static bool check_SETTINGS(struct check *c, const struct rec_settings *s)
 {
     return string_ok(c, s->hostname, 1, LIMIT_DOMAIN) && path_ok(c, s->spool, LIMIT_PATH - 1) &&
-           path_ok(c, s->control_socket, LIMIT_UNIX_PATH) &&
-           (s->log_file.length == 0 ? string_ok(c, s->log_file, 0, 0)
-                                    : path_ok(c, s->log_file, LIMIT_PATH - 1)) &&
+           path_ok(c, s->control_socket, LIMIT_UNIX_PATH) && optional_path_ok(c, s->log_file) &&
+           optional_path_ok(c, s->trust_anchor) &&
            number_ok(c, s->message_size, LIMIT_MESSAGE_SIZE_MIN, LIMIT_MESSAGE_SIZE_MAX) &&
            number_ok(c, s->memory, LIMIT_MEMORY_MIN, LIMIT_MEMORY_MAX) &&
            number_ok(c, s->uid_base, 1, LIMIT_UID_BASE_MAX) &&

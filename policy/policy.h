@@ -129,8 +129,9 @@ struct policy_settings {
     uint32_t retry_max;    /* longest pause between two attempts, seconds; >= retry_first */
     uint32_t lifetime;     /* seconds until a mail is bounced */
     struct policy_limits limits;
-    bool dnssec;           /* the resolver validates */
-    bool sandbox_required; /* no role serves with less than the whole sandbox */
+    bool dnssec;              /* the resolver validates */
+    bool sandbox_required;    /* no role serves with less than the whole sandbox */
+    struct span trust_anchor; /* absolute path of a file; empty: the root's */
     struct policy_notifications notifications;
     struct policy_endpoint metrics; /* port 0: none are served */
 };
@@ -160,6 +161,7 @@ struct policy_identity {
     struct span name;
     struct span certificate; /* absolute path, PEM, leaf first */
     struct span key;         /* absolute path, PEM */
+    struct span passphrase;  /* absolute path: its first line opens the key; empty: none */
 };
 
 struct policy_identity policy_identity(const struct policy *p, uint32_t index);
@@ -168,6 +170,7 @@ struct policy_trust {
     struct span name;
     bool system;      /* the system's trust store; file is then its bundle's path */
     struct span file; /* absolute path, PEM; never empty */
+    struct span crl;  /* absolute path, PEM; empty: no revocation is checked */
 };
 
 struct policy_trust policy_trust(const struct policy *p, uint32_t index);
@@ -188,6 +191,11 @@ struct policy_demand {
     uint32_t trust;
     struct policy_range names;
     struct span organization; /* empty: any */
+    /* SHA-256 of the certificate, of its SubjectPublicKeyInfo: policy_string, 64 hexadecimal digits
+     * in lower case. Where there are any the certificate's must be one of them. */
+    struct policy_range fingerprints;
+    struct policy_range pins;
+    bool server_auth; /* peers: a certificate for servers alone will do for a client */
 };
 
 /* ---- peers ------------------------------------------------------------------------------ */
@@ -230,6 +238,8 @@ struct policy_route {
     struct span mx;            /* POLICY_ROUTE_MX: a domain, lower case, no trailing dot */
     uint16_t port;             /* the two MX kinds: port of every exchanger */
     bool tls_require;          /* never in clear */
+    bool tls_mutual;           /* nor to a server that does not ask for our certificate */
+    bool tls_dane;             /* TLSA records govern, where no trust store does */
     struct policy_demand tls;
     uint32_t identity;    /* client certificate, or POLICY_NONE */
     uint32_t connections; /* at once to one destination of it, from one worker */
@@ -258,10 +268,16 @@ enum policy_client_certificate {
     POLICY_CERTIFICATE_REQUIRE, /* no mail without a verified one */
 };
 
+/* TLS key exchanges that a flow may be limited to, by their names. */
+enum policy_group { POLICY_X25519, POLICY_P256, POLICY_P384, POLICY_GROUP_COUNT };
+
 struct policy_flow {
     struct span name;
     struct policy_range listeners; /* of policy_listener */
     uint32_t identity;             /* POLICY_NONE: STARTTLS is not offered */
+    uint64_t identities;           /* those that a client may ask for by name, itself among them */
+    bool tls_legacy;               /* CBC suites too */
+    uint32_t tls_groups;           /* bits of enum policy_group; 0: all */
     uint32_t workers;              /* 1 .. LIMIT_WORKERS_PER_FLOW */
     uint64_t accept_from;          /* peers; 0: anyone */
     struct policy_range domains;   /* patterns; empty: any recipient */
@@ -283,7 +299,7 @@ bool policy_flow_accepts(const struct policy *p, uint32_t flow, uint64_t peers);
 bool policy_recipient_allowed(const struct policy *p, uint32_t flow, struct span recipient);
 
 /* May a worker of the flow have that identity's key sign for that purpose (enum tls_purpose)? As
- * a server: the listener's identity. As a client: the identities of the routes that the flow's
+ * a server: the listener's identities. As a client: the identities of the routes that the flow's
  * rules and its bounce_route name. False too for any index or purpose that does not exist. */
 bool policy_identity_allowed(const struct policy *p, uint32_t flow, uint32_t identity,
                              unsigned purpose);

@@ -68,6 +68,7 @@ struct policy_settings policy_settings(const struct policy *p)
         .limits = s->limits,
         .dnssec = s->dnssec != 0,
         .sandbox_required = s->sandbox_required != 0,
+        .trust_anchor = format_string(p, s->trust_anchor),
         .notifications = notifications(p, s),
         .metrics = endpoint(p, &s->metrics),
     };
@@ -109,6 +110,7 @@ struct policy_identity policy_identity(const struct policy *p, uint32_t index)
         .name = format_string(p, r->name),
         .certificate = format_string(p, r->certificate),
         .key = format_string(p, r->key),
+        .passphrase = format_string(p, r->passphrase),
     };
 }
 
@@ -119,6 +121,7 @@ struct policy_trust policy_trust(const struct policy *p, uint32_t index)
         .name = format_string(p, r->name),
         .system = r->system != 0,
         .file = format_string(p, r->file),
+        .crl = format_string(p, r->crl),
     };
 }
 
@@ -135,6 +138,9 @@ static struct policy_demand demand(const struct policy *p, const struct rec_dema
         .trust = d->trust,
         .names = d->names,
         .organization = format_string(p, d->organization),
+        .fingerprints = d->fingerprints,
+        .pins = d->pins,
+        .server_auth = d->server_auth != 0,
     };
 }
 
@@ -188,6 +194,8 @@ struct policy_route policy_route(const struct policy *p, uint32_t index)
         .mx = format_string(p, r->mx),
         .port = (uint16_t)r->port,
         .tls_require = r->tls_require != 0,
+        .tls_mutual = r->tls_mutual != 0,
+        .tls_dane = r->tls_dane != 0,
         .tls = demand(p, &r->tls),
         .identity = r->identity,
         .connections = r->connections,
@@ -222,6 +230,9 @@ struct policy_flow policy_flow(const struct policy *p, uint32_t index)
         .name = format_string(p, f->name),
         .listeners = f->listeners,
         .identity = f->identity,
+        .identities = f->server_identities,
+        .tls_legacy = f->tls_legacy != 0,
+        .tls_groups = f->tls_groups,
         .workers = f->workers,
         .accept_from = f->accept_from,
         .domains = f->domains,
@@ -262,7 +273,7 @@ bool policy_identity_allowed(const struct policy *p, uint32_t flow, uint32_t ide
     const struct rec_flow *f = format_FLOWS(p) + flow;
     switch (purpose) {
     case TLS_AS_SERVER:
-        return f->identity == identity;
+        return (f->server_identities >> identity & 1) != 0;
     case TLS_AS_CLIENT:
         return (f->client_identities >> identity & 1) != 0;
     default:

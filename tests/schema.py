@@ -47,6 +47,8 @@ FLOW = "/flows/out"
 RULE = FLOW + "/rules/0"
 WHEN = RULE + "/when"
 TLS = "/routes/r/tls"
+DIGEST = "0123456789abcdef" * 4
+COLONS = ":".join(["Ab"] * 32)
 
 # (place, value…): taken by both.
 TAKEN = [
@@ -69,21 +71,26 @@ TAKEN = [
     ("/notifications", {}, {"languages": "de"}, {"languages": ["fr", "en"], "return": "full"},
      {"from": "o'neill+x@b\u00fccher.ch", "postmaster": "p@x.ch", "double_bounce": "postmaster"},
      {"delay_after": []}, {"delay_after": "30m"}, {"delay_after": [60, "4h", "2d"]}),
-    ("/identities/_a.b-C", {"certificate": "/c", "key": "/k"}),
+    ("/identities/_a.b-C", {"certificate": "/c", "key": "/k"}, {"certificate": "/c", "key": "/k", "passphrase": "/p"}),
     ("/identities/" + "n" * 64, {"certificate": "/c", "key": "/k"}),
-    ("/trust/x", {"file": "/ca.pem"}, {"file": "/ca.pem", "system": False}),
+    ("/trust/x", {"file": "/ca.pem"}, {"file": "/ca.pem", "system": False}, {"system": True, "crl": "/crl.pem"}),
     ("/peers/x", {"addresses": ["::/0", "192.0.2.1", "::ffff:10.1.0.0/120"]},
      {"tls": {"trust": "public", "names": ["*.a.ch", "b.ch"], "organization": "Post CH AG"}},
+     {"tls": {"trust": "public", "fingerprints": DIGEST, "pins": [DIGEST, COLONS], "allow_server_auth_only": True}},
      {"addresses": "::1", "trusted": True}, {"tls": {"trust": "public"}, "trusted": False}),
     ("/routes/x", {"mx": "a.ch", "connections": 1, "mails_per_minute": 1},
      {"hosts": "a.ch", "connections": 1000, "mails_per_minute": 1000000}),
     ("/routes/x", {"mx": "recipient", "port": 65535}, {"hosts": "a.ch"},
      {"hosts": ["a.ch:25", "192.0.2.1", "[::1]:2525"], "tls": {"identity": "server"}}),
+    (TLS, {"dane": False}, {"mutual": False}, {"require": True, "mutual": True, "identity": "server"},
+     {"trust": "public", "fingerprints": [COLONS], "pins": DIGEST.upper()}),
+    ("/resolver/trust_anchor", "/root.key"),
+    (FLOW + "/tls", {}, {"legacy": True}, {"groups": "P-256", "legacy": False}, {"groups": ["X25519", "P-384"]}),
     (FLOW + "/listen", ["0.0.0.0:25", "[::]:25"], "[::ffff:10.0.0.1]:65535"),
     (FLOW + "/listen", {"address": "[::1]:25"}, ["0.0.0.0:25", {"address": "10.0.0.1:26", "proxy_from": "10.0.0.0/8"}],
      {"address": "10.0.0.1:26", "proxy_from": ["10.0.0.1", "::1", "2001:db8::/32"]},
      {"address": "10.0.0.1:26", "greeting_delay": "5s"}, {"address": "10.0.0.1:26", "greeting_delay": 30}),
-    (FLOW + "/identity", "server"),
+    (FLOW + "/identity", "server", ["server"]),
     (FLOW + "/workers", 64),
     (FLOW + "/accept_from", ["exchange"], GONE),
     (FLOW + "/domains", "a.ch", ["*.a.ch", "a.ch."]),
@@ -142,7 +149,13 @@ REFUSED = [
      {"mx": "a.ch", "port": 0}, {"mx": "a.ch", "port": 65536}, {"mx": ["a.ch"]}, "a.ch",
      {"mx": "a.ch", "connections": 0}, {"mx": "a.ch", "connections": 1001},
      {"mx": "a.ch", "mails_per_minute": 0}, {"mx": "a.ch", "mails_per_minute": 1000001}),
-    (TLS, True, {"names": "a.ch"}, {"organization": "A"}, {"dane": True}, {"require": "yes"}),
+    (TLS, True, {"names": "a.ch"}, {"organization": "A"}, {"dane": "yes"}, {"require": "yes"}, {"pins": DIGEST},
+     {"mutual": True}, {"mutual": True, "require": True}, {"mutual": True, "require": False, "identity": "server"},
+     *({"trust": "public", "fingerprints": x} for x in ([], "", "ab", DIGEST + "00", DIGEST[:-1] + "g",
+        COLONS + ":", ":" + COLONS, COLONS.replace(":", "::")))),
+    ("/resolver/trust_anchor", "root.key", True),
+    (FLOW + "/tls", True, {"groups": []}, {"groups": "P-521"}, {"groups": "p-256"}, {"legacy": 1}),
+    (FLOW + "/identity", [], ["server", 1]),
     ("/flows", {}, []),
     (FLOW + "/listen", GONE, [], "127.0.0.1", "localhost:25", "::1:25", "[::1", 25, {}, [{}],
      {"address": "[::1]:25", "greeting_delay": 0}, {"address": "[::1]:25", "greeting_delay": True},

@@ -82,7 +82,7 @@ struct counters_page *counters_map(int fd, bool writable)
     }
     if (writable)
         for (unsigned i = 0; i < COUNTER_COUNT; i++)
-            if (counter_descriptions[i].kind == COUNTER_KIND_gauge)
+            if (counter_descriptions[i].kind != COUNTER_KIND_counter)
                 counter_set(page, i, 0);
     return page;
 }

@@ -22,7 +22,7 @@ enum counter {
     COUNTER_COUNT
 };
 
-enum counter_kind { COUNTER_KIND_counter, COUNTER_KIND_gauge };
+enum counter_kind { COUNTER_KIND_counter, COUNTER_KIND_gauge, COUNTER_KIND_earliest };
 
 struct counter_description {
     const char *name;

@@ -106,6 +106,13 @@ static bool take(struct role_start *start, const struct ipc_message *m)
         add_item(start, m, m->identity_files.identity, SPAN_EMPTY)->generation =
             m->identity_files.generation;
         return false;
+    case MSG_identity_passphrase:
+        add_item(start, m, m->identity_passphrase.identity, SPAN_EMPTY)->generation =
+            m->identity_passphrase.generation;
+        return false;
+    case MSG_crl_file:
+        add_item(start, m, m->crl_file.trust, SPAN_EMPTY)->generation = m->crl_file.generation;
+        return false;
     case MSG_trust_file:
         add_item(start, m, m->trust_file.trust, SPAN_EMPTY)->generation = m->trust_file.generation;
         return false;

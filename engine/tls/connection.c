@@ -32,6 +32,7 @@ static bool start(struct tls_connection *conn, struct tls_context *context)
     BUG_ON(context == NULL);
     *conn = (struct tls_connection){
         .client = context->client,
+        .chosen = TLS_NOT_CHOSEN,
         .has_chain = context->has_chain,
         .asked = context->ask != TLS_ASK_NOTHING,
         .input = SPAN_EMPTY,

@@ -47,6 +47,10 @@ static void say(char *error, const char *what)
              reason != NULL ? reason : "");
 }
 
+/* What appliances of ten years ago have; the key exchange is no weaker. */
+static const char legacy_ciphers[] = "ECDHE-ECDSA-AES128-SHA:ECDHE-RSA-AES128-SHA:"
+                                     "ECDHE-ECDSA-AES256-SHA:ECDHE-RSA-AES256-SHA";
+
 static bool settings(SSL_CTX *ssl)
 {
     SSL_CTX_set_options(ssl, SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE);
@@ -145,6 +149,50 @@ struct tls_context *tls_context_client(struct span chain, char *error)
     SSL_CTX_set_custom_verify(context->ssl, SSL_VERIFY_PEER, tls_on_verify);
     SSL_CTX_set_cert_cb(context->ssl, tls_on_certificate_request, NULL);
     return context;
+}
+
+bool tls_context_negotiate(struct tls_context *context, unsigned wanted, bool legacy)
+{
+    static const enum tls_group bits[COUNT(groups)] = {TLS_X25519, TLS_P256, TLS_P384};
+    char ciphers[sizeof ciphers_of_tls12 + sizeof legacy_ciphers];
+    int list[COUNT(groups)];
+    size_t n = 0;
+    for (size_t i = 0; i < COUNT(groups); i++)
+        if (wanted == 0 || (wanted & bits[i]) != 0)
+            list[n++] = groups[i];
+    (void)snprintf(ciphers, sizeof ciphers, "%s%s%s", ciphers_of_tls12, legacy ? ":" : "",
+                   legacy ? legacy_ciphers : "");
+    bool good = SSL_CTX_set1_curves(context->ssl, list, n) == 1 &&
+                SSL_CTX_set_strict_cipher_list(context->ssl, ciphers) == 1;
+    ERR_clear_error();
+    return good;
+}
+
+static int on_name(SSL *ssl, int *alert, void *unused)
+{
+    struct tls_connection *conn = SSL_get_app_data(ssl);
+    const struct tls_context *context = conn->context;
+    const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    uint16_t number = TLS_NOT_CHOSEN;
+    (void)alert;
+    (void)unused;
+    if (name == NULL)
+        return SSL_TLSEXT_ERR_NOACK;
+    const struct tls_context *other =
+        context->choose(context->choose_owner, span_str(name), &number);
+    if (other == NULL)
+        return SSL_TLSEXT_ERR_NOACK;
+    if (SSL_set_SSL_CTX(ssl, other->ssl) == NULL)
+        return SSL_TLSEXT_ERR_ALERT_FATAL;
+    conn->chosen = number;
+    return SSL_TLSEXT_ERR_OK;
+}
+
+void tls_context_choose(struct tls_context *context, tls_choose_function *choose, void *owner)
+{
+    context->choose = choose;
+    context->choose_owner = owner;
+    (void)SSL_CTX_set_tlsext_servername_callback(context->ssl, on_name);
 }
 
 void tls_context_drop(struct tls_context *context)

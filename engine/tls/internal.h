@@ -13,6 +13,8 @@ struct tls_context {
     struct tls_tickets tickets; /* server; keys NULL: none */
     tls_keep_function *keep;    /* client; NULL: nothing is resumed */
     void *keep_owner;
+    tls_choose_function *choose; /* server; NULL: its own chain always */
+    void *choose_owner;
     unsigned references; /* its owner's, and one of each connection */
 };
 

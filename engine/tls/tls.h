@@ -17,9 +17,9 @@
  *     send(out, tls_output(c));
  *     keep span_from(received, received.n - tls_unread(c))   when not all of it was taken
  *
- * TLS 1.2: ECDHE with AES-GCM or ChaCha20-Poly1305 only. Groups X25519, P-256, P-384. No SHA-1,
- * no renegotiation, no compression, no early data. Sessions are resumed only where the owner
- * says so, see below.
+ * TLS 1.2: ECDHE with AES-GCM or ChaCha20-Poly1305 only, unless a server's owner says otherwise.
+ * Groups X25519, P-256, P-384. No SHA-1, no renegotiation, no compression, no early data. Sessions
+ * are resumed only where the owner says so, see below.
  *
  * One thread. Memory comes from malloc; a connection after its handshake costs what
  * TLS_IDLE_BYTES says, and at most one incomplete record (17 KiB) more while one is under way.
@@ -71,6 +71,18 @@ struct tls_context *tls_context_server(struct span chain, enum tls_ask ask, char
 /* A client's context; an empty chain means that we have no certificate to present. */
 struct tls_context *tls_context_client(struct span chain, char *error);
 
+/* Bits of the groups that a server takes. */
+enum tls_group { TLS_X25519 = 1, TLS_P256 = 2, TLS_P384 = 4 };
+
+/* Limits a server to those groups (0: all), and takes CBC suites of TLS 1.2 too when `legacy`. */
+bool tls_context_negotiate(struct tls_context *context, unsigned groups, bool legacy);
+
+/* A server with several certificates: called with the name that a client asks for (RFC 6066 3);
+ * returns whose chain is shown, and a number for it that tls_chosen gives back. NULL: the context's
+ * own. The contexts are borrowed; one must live as long as handshakes that chose it. */
+typedef struct tls_context *tls_choose_function(void *owner, struct span name, uint16_t *number);
+void tls_context_choose(struct tls_context *context, tls_choose_function *choose, void *owner);
+
 /* Connections that were started from it live on. NULL is allowed. */
 void tls_context_free(struct tls_context *context);
 
@@ -120,6 +132,7 @@ struct tls_connection {
     uint8_t sign_state;
     uint8_t verify_state;
     uint16_t peer_alert; /* + 1; 0: none came */
+    uint16_t chosen;
     bool client;
     bool has_chain;
     bool asked;
@@ -143,6 +156,13 @@ bool tls_offer(struct tls_connection *conn, struct ssl_session_st *session, bool
 /* Server: what this connection's tickets are to carry, at most TLS_NOTE_MAX bytes, copied. Called
  * between TLS_WANT_VERIFY and the handshake that follows. */
 void tls_set_note(struct tls_connection *conn, struct span note);
+
+/* The number of the context that the client's wish led to, or none. */
+enum { TLS_NOT_CHOSEN = UINT16_MAX };
+static inline uint16_t tls_chosen(const struct tls_connection *conn)
+{
+    return conn->chosen;
+}
 
 /* After TLS_DONE of the handshake: was a session resumed? */
 bool tls_resumed(const struct tls_connection *conn);

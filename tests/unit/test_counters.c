@@ -63,7 +63,7 @@ START_TEST(restart_keeps_counters_and_clears_gauges)
     ck_assert_ptr_nonnull(page);
     for (unsigned i = 0; i < COUNTER_COUNT; i++)
         ck_assert_uint_eq(counter_value(page, i),
-                          counter_descriptions[i].kind == COUNTER_KIND_gauge ? 0 : 100 + i);
+                          counter_descriptions[i].kind != COUNTER_KIND_counter ? 0 : 100 + i);
     counters_unmap(page);
     close(fds[0]);
     close(fds[1]);

@@ -99,6 +99,15 @@ static void ask(const char *flow, const struct ipc_message *request)
     ck_assert_int_eq(decoded.kind, answer.reply.kind);
 }
 
+static char *joined(const char *a, const char *b, const char *c)
+{
+    size_t n = strlen(a) + strlen(b) + strlen(c) + 1;
+    char *text = malloc(n);
+    ck_assert(text != NULL);
+    (void)snprintf(text, n, "%s%s%s", a, b, c);
+    return text;
+}
+
 /* ---- chains ---- */
 
 static enum keeper_status ask_chain(const char *flow, uint32_t generation, uint16_t identity)
@@ -309,6 +318,92 @@ START_TEST(clients)
 }
 END_TEST
 
+/* Where the peer may, it comes with a certificate that its CA made for servers alone. */
+START_TEST(server_auth_only)
+{
+    struct cert_spec spec = {.cn = "x",
+                             .names = "DNS:im.post.ch,DNS:mail.partner.example",
+                             .organization = "Post CH AG",
+                             .usage = "serverAuth"};
+    struct cert leaf = cert_make(&spec, &root);
+    const struct msg_verify_result *r = ask_verify("inbound", TLS_PEER_CLIENT, INBOUND, "", &leaf);
+    ck_assert(r->verified == 0 && r->peers == 0);
+    keeper.kept[0]->peers[0].server_auth = true;
+    memset(&keeper.kept[0]->cache, 0, sizeof keeper.kept[0]->cache);
+    r = ask_verify("inbound", TLS_PEER_CLIENT, INBOUND, "", &leaf);
+    ck_assert(r->verified == 1);
+    ck_assert_uint_eq(r->peers, 1); /* that peer, and not the other with the same trust store */
+    cert_free(&leaf);
+    spec.usage = "emailProtection";
+    leaf = cert_make(&spec, &root);
+    r = ask_verify("inbound", TLS_PEER_CLIENT, INBOUND, "", &leaf);
+    ck_assert(r->verified == 0 && r->peers == 0);
+    expect_reason(r,
+                  "not peer 'incamail': certificate not for TLS clients (key usage, clientAuth)");
+    cert_free(&leaf);
+}
+END_TEST
+
+/* A digest that tells one demand from another, the content of the files included. */
+START_TEST(demands_digest)
+{
+    unsigned char before[32];
+    struct generation *g = keeper.kept[0];
+    memcpy(before, g->demands, sizeof before);
+    load(stage(8));
+    keeper_promote(&keeper);
+    ck_assert_int_eq(memcmp(keeper.kept[0]->demands, before, sizeof before), 0);
+    g = stage(9);
+    load(g);
+    char *two = joined(root_pem, server_pem, "");
+    generation_trust(g, PUBLIC_TRUST, span_str(two));
+    keeper_promote(&keeper);
+    ck_assert(memcmp(keeper.kept[0]->demands, before, sizeof before) != 0);
+    free(two);
+    g = stage(10);
+    load(g);
+    g->peers[0].server_auth = true;
+    keeper_promote(&keeper);
+    ck_assert(memcmp(keeper.kept[0]->demands, before, sizeof before) != 0);
+}
+END_TEST
+
+/* Lists that can't be read do not count as none. */
+START_TEST(unreadable_lists)
+{
+    struct generation *g = stage(8);
+    load(g);
+    generation_crl(g, PUBLIC_TRUST,
+                   SPAN_LIT("-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n"));
+    generation_trust(g, PUBLIC_TRUST, span_str(root_pem));
+    ck_assert(!generation_usable(g, true, now(), report));
+    ck_assert_str_eq(report, "trust store \"public\": /e/ca.pem: the file of revocation lists is "
+                             "malformed or holds too many");
+    generation_crl(g, PUBLIC_TRUST, SPAN_LIT("nothing\n"));
+    generation_trust(g, PUBLIC_TRUST, span_str(root_pem));
+    ck_assert(!generation_usable(g, true, now(), report));
+    generation_trust(g, PUBLIC_TRUST, span_str(root_pem)); /* none is asked for any more */
+    ck_assert_msg(generation_usable(g, true, now(), report), "%s", report);
+}
+END_TEST
+
+START_TEST(marks_before_the_end)
+{
+    enum { DAY = 86400 };
+    struct generation *g = keeper.kept[0];
+    uint64_t end = certificate_time(X509_get0_notAfter(g->identities[SERVER_ID].identity.leaf));
+    static const struct {
+        int64_t before;
+        unsigned mark;
+    } steps[] = {{31 * DAY, UINT32_MAX}, {30 * DAY, 30}, {15 * DAY, 30}, {14 * DAY, 14},
+                 {8 * DAY, 14},          {7 * DAY, 7},   {DAY, 1},       {-1, 0}};
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        generation_watch(g, (uint64_t)((int64_t)end - steps[i].before));
+        ck_assert_uint_eq(g->identities[SERVER_ID].days, steps[i].mark);
+    }
+}
+END_TEST
+
 /* The second time a verdict comes from the cache, and says the same; another question does not. */
 START_TEST(repeated_verdicts)
 {
@@ -438,20 +533,11 @@ END_TEST
 
 /* ---- files ---- */
 
-static char *joined(const char *a, const char *b, const char *c)
-{
-    size_t n = strlen(a) + strlen(b) + strlen(c) + 1;
-    char *text = malloc(n);
-    ck_assert(text != NULL);
-    (void)snprintf(text, n, "%s%s%s", a, b, c);
-    return text;
-}
-
 static bool identity_of(const char *certificates, const char *key, const char *want_reason)
 {
     struct identity identity;
     char reason[LIMIT_REASON];
-    bool good = pem_identity(span_str(certificates), span_str(key), &identity, reason);
+    bool good = pem_identity(span_str(certificates), span_str(key), SPAN_EMPTY, &identity, reason);
     ck_assert_msg(strcmp(reason, want_reason) == 0, "%s", reason);
     ck_assert(good == (identity.key != NULL));
     pem_identity_free(&identity);
@@ -496,8 +582,16 @@ START_TEST(encrypted_key)
     ck_assert(PEM_write_bio_PKCS8PrivateKey(bio, server.key, EVP_aes_128_cbc(), (char *)"secret", 6,
                                             NULL, NULL) == 1);
     ck_assert(BIO_mem_contents(bio, &p, &n) == 1);
-    ck_assert(!pem_identity(span_str(server_pem), span_of(p, n), &identity, reason));
+    struct span key = span_of(p, n);
+    ck_assert(!pem_identity(span_str(server_pem), key, SPAN_EMPTY, &identity, reason));
     ck_assert_str_eq(reason, "the key file holds no private key in PEM without a passphrase");
+    ck_assert(!pem_identity(span_str(server_pem), key, SPAN_LIT("Secret\n"), &identity, reason));
+    ck_assert_str_eq(reason, "the key file holds no private key in PEM that the passphrase opens");
+    static const char *const right[] = {"secret", "secret\n", "secret\r\nmore\n"};
+    for (size_t i = 0; i < sizeof right / sizeof right[0]; i++) {
+        ck_assert(pem_identity(span_str(server_pem), key, span_str(right[i]), &identity, reason));
+        pem_identity_free(&identity);
+    }
     BIO_free(bio);
 }
 END_TEST
@@ -519,7 +613,7 @@ START_TEST(chain_order)
     for (size_t i = 0; i < 6; i++) {
         struct identity identity;
         char *all = joined(pems[orders[i][0]], pems[orders[i][1]], pems[orders[i][2]]);
-        ck_assert(pem_identity(span_str(all), span_str(key), &identity, reason));
+        ck_assert(pem_identity(span_str(all), span_str(key), SPAN_EMPTY, &identity, reason));
         ck_assert(span_eq(span_of(identity.chain, identity.chain_n), span_of(bytes, w.n)));
         ck_assert_uint_eq(identity.left_out, 0);
         pem_identity_free(&identity);
@@ -527,7 +621,7 @@ START_TEST(chain_order)
     }
     struct identity identity;
     char *strange = joined(pems[0], client_pem, "");
-    ck_assert(pem_identity(span_str(strange), span_str(key), &identity, reason));
+    ck_assert(pem_identity(span_str(strange), span_str(key), SPAN_EMPTY, &identity, reason));
     ck_assert_uint_eq(identity.left_out, 1);
     pem_identity_free(&identity);
     free(strange);
@@ -561,42 +655,6 @@ START_TEST(trust_files)
 }
 END_TEST
 
-START_TEST(tickets_rotate)
-{
-    static struct tickets t;
-    const uint64_t day = 1000000;
-    unsigned char first[TLS_TICKET_KEY], second[TLS_TICKET_KEY];
-    const struct ticket_flow *f = tickets_of(&t, SPAN_LIT("inbound"), day);
-    ck_assert_uint_eq(f->keys.count, 1);
-    memcpy(first, f->keys.key[0], sizeof first);
-    uint32_t version = f->version;
-    f = tickets_of(&t, SPAN_LIT("inbound"), day + LIMIT_TICKET_ROTATION - 1);
-    ck_assert_uint_eq(f->version, version);
-    f = tickets_of(&t, SPAN_LIT("inbound"), day + LIMIT_TICKET_ROTATION);
-    ck_assert_uint_ne(f->version, version);
-    ck_assert_uint_eq(f->keys.count, 2);
-    ck_assert_int_eq(memcmp(f->keys.key[1], first, sizeof first), 0);
-    memcpy(second, f->keys.key[0], sizeof second);
-    f = tickets_of(&t, SPAN_LIT("inbound"), day + 2 * LIMIT_TICKET_ROTATION);
-    f = tickets_of(&t, SPAN_LIT("inbound"), day + 3 * LIMIT_TICKET_ROTATION);
-    ck_assert_uint_eq(f->keys.count, 3);
-    ck_assert_int_eq(memcmp(f->keys.key[2], second, sizeof second), 0); /* the first has gone */
-    f = tickets_of(&t, SPAN_LIT("inbound"), day);                       /* the clock was set back */
-    ck_assert_uint_eq(f->keys.count, 1);
-    f = tickets_of(&t, SPAN_LIT("inbound"), day + LIMIT_TICKET_SECONDS + 1); /* slept */
-    ck_assert_uint_eq(f->keys.count, 1);
-    memcpy(first, f->keys.key[0], sizeof first);
-    for (unsigned i = 0; i < LIMIT_FLOWS; i++) { /* flows of policies that are gone */
-        char name[8];
-        (void)snprintf(name, sizeof name, "f%u", i);
-        (void)tickets_of(&t, span_str(name), day + LIMIT_TICKET_SECONDS + 2 + i);
-    }
-    f = tickets_of(&t, SPAN_LIT("inbound"), day + LIMIT_TICKET_SECONDS + 2);
-    ck_assert(memcmp(f->keys.key[0], first, sizeof first) != 0);
-    tickets_free(&t);
-}
-END_TEST
-
 int main(void)
 {
     Suite *s = suite_create("keeper");
@@ -617,7 +675,10 @@ int main(void)
     tcase_add_test(t, encrypted_key);
     tcase_add_test(t, chain_order);
     tcase_add_test(t, trust_files);
-    tcase_add_test(t, tickets_rotate);
+    tcase_add_test(t, server_auth_only);
+    tcase_add_test(t, demands_digest);
+    tcase_add_test(t, unreadable_lists);
+    tcase_add_test(t, marks_before_the_end);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);

@@ -7,6 +7,7 @@
 #include <check.h>
 #include <openssl/digest.h>
 #include <openssl/mem.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -22,7 +23,8 @@ static const struct cert_spec good_leaf = {.cn = "im.post.ch",
 
 static void set_up(void)
 {
-    struct cert_spec ca = {.cn = "Root", .authority = true};
+    struct cert_spec ca = {
+        .cn = "Root", .authority = true, .key_usage = "critical,keyCertSign,cRLSign"};
     root = cert_make(&ca, NULL);
     other_root = cert_make(&ca, NULL);
     ca.cn = "Issuing";
@@ -444,6 +446,100 @@ START_TEST(name_table)
 }
 END_TEST
 
+START_TEST(digests)
+{
+    unsigned char sha256[32];
+    char fingerprint[65], pin[65], other[65];
+    struct cert leaf = cert_make(&good_leaf, &intermediate);
+    struct span wanted[2];
+    certificate_sha256(leaf.x509, sha256);
+    for (size_t i = 0; i < 32; i++)
+        (void)snprintf(fingerprint + 2 * i, 3, "%02x", sha256[i]);
+    verify_key_sha256(leaf.x509, sha256);
+    for (size_t i = 0; i < 32; i++)
+        (void)snprintf(pin + 2 * i, 3, "%02x", sha256[i]);
+    memset(other, '0', 64);
+    other[64] = '\0';
+    struct verify_demand demand = {.fingerprints = wanted, .fingerprint_count = 1};
+    wanted[0] = span_str(fingerprint);
+    ck_assert(verify_identity(leaf.x509, &demand, SPAN_EMPTY, reason));
+    wanted[0] = span_str(pin);
+    ck_assert(!verify_identity(leaf.x509, &demand, SPAN_EMPTY, reason));
+    ck_assert(strstr(reason, fingerprint) != NULL);
+    wanted[0] = span_str(other);
+    wanted[1] = span_str(pin);
+    demand = (struct verify_demand){.pins = wanted, .pin_count = 1};
+    ck_assert(!verify_identity(leaf.x509, &demand, SPAN_EMPTY, reason));
+    ck_assert(strstr(reason, pin) != NULL);
+    demand.pin_count = 2;
+    ck_assert(verify_identity(leaf.x509, &demand, SPAN_EMPTY, reason));
+    cert_free(&leaf);
+}
+END_TEST
+
+/* ---- revocation ---- */
+
+static X509_CRL *list_of(const struct cert *issuer, const X509 *revoked, long from, long to)
+{
+    X509_CRL *crl = X509_CRL_new();
+    ASN1_TIME *this = X509_gmtime_adj(NULL, from), *next = X509_gmtime_adj(NULL, to);
+    ck_assert(X509_CRL_set_version(crl, X509_CRL_VERSION_2) == 1);
+    ck_assert(X509_CRL_set_issuer_name(crl, X509_get_subject_name(issuer->x509)) == 1);
+    ck_assert(X509_CRL_set1_lastUpdate(crl, this) == 1 && X509_CRL_set1_nextUpdate(crl, next) == 1);
+    if (revoked != NULL) {
+        X509_REVOKED *entry = X509_REVOKED_new();
+        ck_assert(X509_REVOKED_set_serialNumber(entry, X509_get0_serialNumber(revoked)) == 1 &&
+                  X509_REVOKED_set_revocationDate(entry, this) == 1 &&
+                  X509_CRL_add0_revoked(crl, entry) == 1);
+    }
+    ck_assert(X509_CRL_sort(crl) == 1 && X509_CRL_sign(crl, issuer->key, EVP_sha256()) > 0);
+    ASN1_TIME_free(this);
+    ASN1_TIME_free(next);
+    return crl;
+}
+
+/* The verdict on the leaf where the store has that list. */
+static bool with_list(const struct cert *leaf, X509_CRL *crl)
+{
+    const struct cert *more[] = {&intermediate};
+    struct trust listed = {.name = "public", .store = X509_STORE_new(), .revocation = true};
+    ck_assert(X509_STORE_add_cert(listed.store, root.x509) == 1);
+    ck_assert(X509_STORE_add_crl(listed.store, crl) == 1);
+    STACK_OF(X509) *list = chain_of(leaf, more, 1);
+    bool good = verify_path(list, &listed, TLS_PEER_SERVER, now(), reason);
+    sk_X509_pop_free(list, X509_free);
+    X509_STORE_free(listed.store);
+    X509_CRL_free(crl);
+    return good;
+}
+
+START_TEST(revocation)
+{
+    struct cert leaf = cert_make(&good_leaf, &intermediate);
+    struct cert other = cert_make(&good_leaf, &intermediate);
+    ck_assert_msg(with_list(&leaf, list_of(&intermediate, NULL, -60, 3600)), "%s", reason);
+    ck_assert(with_list(&leaf, list_of(&intermediate, other.x509, -60, 3600)));
+    ck_assert(!with_list(&leaf, list_of(&intermediate, leaf.x509, -60, 3600)));
+    ck_assert_str_eq(reason, "certificate is revoked");
+    ck_assert(!with_list(&leaf, list_of(&root, intermediate.x509, -60, 3600)));
+    ck_assert_str_eq(reason, "CA certificate 'CN=Issuing' is revoked");
+    /* One that is out of date says nothing, and that is not enough. */
+    ck_assert(!with_list(&leaf, list_of(&intermediate, NULL, -7200, -3600)));
+    ck_assert_str_eq(reason,
+                     "certificate: its issuer's revocation list in 'public' is out of date");
+    /* A list that somebody else signed in the issuer's name. */
+    struct cert forger = intermediate;
+    forger.key = other_root.key;
+    ck_assert(!with_list(&leaf, list_of(&forger, NULL, -60, 3600)));
+    /* No list of this issuer. */
+    struct cert elsewhere = cert_make(&(struct cert_spec){.cn = "Else", .authority = true}, NULL);
+    ck_assert(with_list(&leaf, list_of(&elsewhere, leaf.x509, -60, 3600)));
+    cert_free(&elsewhere);
+    cert_free(&leaf);
+    cert_free(&other);
+}
+END_TEST
+
 START_TEST(description)
 {
     struct verdict v = {0};
@@ -487,6 +583,8 @@ int main(void)
     tcase_add_test(t, addresses);
     tcase_add_test(t, embedded_nul);
     tcase_add_test(t, name_table);
+    tcase_add_test(t, digests);
+    tcase_add_test(t, revocation);
     tcase_add_test(t, description);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);

@@ -125,8 +125,11 @@ static const struct {
      "\"routes\":{\"r\":{\"mx\":\"a.ch\",\"tls\":{\"names\":\"a.ch\"}}}," FLOW("{\"route\":\"r\"}"),
      1, 87, "/routes/r/tls", "nothing verifies", "trust"},
     {START
-     "\"routes\":{\"r\":{\"mx\":\"a.ch\",\"tls\":{\"dane\":true}}}," FLOW("{\"route\":\"r\"}"),
-     1, 88, "/routes/r/tls/dane", "this version of mgid can't do \"dane\"", ""},
+     "\"routes\":{\"r\":{\"mx\":\"a.ch\",\"tls\":{\"mutual\":true}}}," FLOW("{\"route\":\"r\"}"),
+     1, 87, "/routes/r/tls", "\"mutual\" without", "identity"},
+    {START "\"routes\":{\"r\":{\"mx\":\"a.ch\",\"tls\":{\"trust\":\"t\",\"pins\":\"aa:bb\"}}},"
+           "\"trust\":{\"t\":{\"system\":true}}," FLOW("{\"route\":\"r\"}"),
+     1, 107, "/routes/r/tls/pins", "no SHA-256 digest", "64 hexadecimal digits"},
     {START "\"routes\":{\"r\":{\"mx\":\"a.ch\",\"tls\":{\"trust\":\"publik\"}}},"
            "\"trust\":{\"public\":{\"system\":true}}," FLOW("{\"route\":\"r\"}"),
      1, 96, "/routes/r/tls/trust", "there is no trust store \"publik\"", "did you mean \"public\""},

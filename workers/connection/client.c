@@ -248,6 +248,12 @@ static void client_secured(struct worker *w, struct stream *stream, bool ok)
         return;
     }
     BUG_ON(stream->tls->must_verify && !stream->tls->verdict.verified);
+    struct tls_description d = tls_describe(&stream->tls->connection);
+    if (policy_route(&c->generation->policy, c->route).tls_mutual && !(d.asked && d.presented)) {
+        counter_add(w->counters, COUNTER_tls_demand_unmet, 1);
+        client_broke(w, c, "TLS: the server does not ask for our certificate");
+        return;
+    }
     counter_add(w->counters, COUNTER_sessions_tls_out, 1);
     if (stream->tls->offered)
         counter_add(w->counters, COUNTER_tls_resumed_out, 1);

@@ -4,16 +4,27 @@
 #include "keeper_status.h"
 #include "status.h"
 #include "workers/connection/worker.h"
+#include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 _Static_assert(LIMIT_POLICY_IDENTITIES <= 64, "identities are bits of `wanted`");
 
+static void drop_server(struct generation *g, size_t identity)
+{
+    tls_context_free(g->servers[identity]);
+    free((void *)(uintptr_t)g->names[identity].p);
+    g->servers[identity] = NULL;
+    g->names[identity] = (struct span){.n = 0};
+}
+
 static void free_generation(struct generation *g)
 {
-    tls_context_free(g->server);
     tls_context_free(g->plain_client);
-    for (size_t i = 0; i < LIMIT_POLICY_IDENTITIES; i++)
+    for (size_t i = 0; i < LIMIT_POLICY_IDENTITIES; i++) {
+        drop_server(g, i);
         tls_context_free(g->clients[i]);
+    }
     policy_unmap(&g->policy);
     memset(g, 0, sizeof *g);
 }
@@ -102,6 +113,7 @@ static void become_current(struct worker *w, struct generation *g)
             .offer_starttls = g->server != NULL,
         };
     w->generations.current = g;
+    counter_set(w->counters, COUNTER_certificate_not_after, g->not_after);
     if (old && old != g && old->users == 0)
         free_generation(old);
     log_begin(LOG_INFO, "policy in use");
@@ -168,27 +180,82 @@ void generation_ask_chains(struct worker *w)
     }
 }
 
-static bool make_contexts(struct generation *g, uint32_t identity, struct span chain, char *reason)
+/* ---- contexts --------------------------------------------------------------------------- */
+
+_Static_assert(TLS_X25519 == 1 << POLICY_X25519 && TLS_P256 == 1 << POLICY_P256 &&
+                   TLS_P384 == 1 << POLICY_P384,
+               "the policy's groups are the engine's");
+
+/* A name of a certificate, "*" for one label. */
+static bool covers(struct span name, struct span asked)
+{
+    if (span_ieq(name, asked))
+        return true;
+    const unsigned char *dot = asked.n > 0 ? memchr(asked.p, '.', asked.n) : NULL;
+    return dot && name.n > 2 && name.p[0] == '*' &&
+           span_ieq(span_from(name, 1), span_from(asked, (size_t)(dot - asked.p)));
+}
+
+static struct tls_context *choose(void *owner, struct span asked, uint16_t *number)
+{
+    struct generation *g = owner;
+    for (uint16_t i = 0; i < LIMIT_POLICY_IDENTITIES; i++) {
+        struct msg_reader r = {.in = g->names[i]};
+        while (g->servers[i] && r.in.n > 0 && !r.bad) {
+            if (!covers(msg_get_span(&r, LIMIT_DOMAIN), asked))
+                continue;
+            *number = i;
+            return g->servers[i];
+        }
+    }
+    return NULL;
+}
+
+static bool make_server(struct generation *g, uint32_t identity, const struct msg_chain_result *r,
+                        char *reason)
 {
     static const enum tls_ask asks[] = {
         [POLICY_CERTIFICATE_NO] = TLS_ASK_NOTHING,
         [POLICY_CERTIFICATE_ASK] = TLS_ASK,
         [POLICY_CERTIFICATE_REQUIRE] = TLS_ASK, /* refused at MAIL, with a reply that says why */
     };
-    if (g->flow_settings.identity == identity) {
-        tls_context_free(g->server); /* of an attempt that failed half-way */
-        g->server = tls_context_server(chain, asks[g->flow_settings.client_certificate], reason);
-        if (!g->server)
-            return false;
-        resume_server(g, g->server);
+    const struct policy_flow *f = &g->flow_settings;
+    struct tls_context *context = tls_context_server(r->chain, asks[f->client_certificate], reason);
+    if (!context)
+        return false;
+    unsigned char *names = malloc(r->names.n + 1);
+    if (!names || !tls_context_negotiate(context, f->tls_groups, f->tls_legacy)) {
+        (void)snprintf(reason, LIMIT_REASON, "the TLS settings of the flow can't be had");
+        free(names);
+        tls_context_free(context);
+        return false;
     }
+    memcpy(names, r->names.p, r->names.n);
+    drop_server(g, identity); /* of an attempt that failed half-way */
+    g->names[identity] = span_of(names, r->names.n);
+    g->servers[identity] = context;
+    if (f->identity == identity)
+        g->server = context;
+    resume_server(g, context);
+    tls_context_choose(context, choose, g);
+    return true;
+}
+
+static bool make_contexts(struct generation *g, uint32_t identity, const struct msg_chain_result *r,
+                          char *reason)
+{
+    if (policy_identity_allowed(&g->policy, g->flow, identity, TLS_AS_SERVER) &&
+        !make_server(g, identity, r, reason))
+        return false;
     if (policy_identity_allowed(&g->policy, g->flow, identity, TLS_AS_CLIENT)) {
         tls_context_free(g->clients[identity]);
-        g->clients[identity] = tls_context_client(chain, reason);
+        g->clients[identity] = tls_context_client(r->chain, reason);
         if (!g->clients[identity])
             return false;
         resume_client(g->worker, g->clients[identity]);
     }
+    if (g->not_after == 0 || r->not_after < g->not_after)
+        g->not_after = r->not_after;
     return true;
 }
 
@@ -200,7 +267,7 @@ void generation_chain(struct worker *w, const struct msg_chain_result *r)
     char reason[LIMIT_REASON] = "the keeper has no such chain";
     if (!g || g->ready || identity >= LIMIT_POLICY_IDENTITIES || !(g->wanted >> identity & 1))
         return;
-    if (!ok || !make_contexts(g, identity, r->chain, reason)) {
+    if (!ok || !make_contexts(g, identity, r, reason)) {
         log_begin(LOG_ERROR, "identity unusable");
         log_number("generation", g->number);
         log_span("identity", policy_identity(&g->policy, identity).name);

@@ -27,9 +27,12 @@ struct generation {
     struct policy policy;
     struct policy_settings settings;
     struct policy_flow flow_settings;
-    struct tls_context *server;       /* NULL: no STARTTLS offered */
-    struct tls_context *plain_client; /* no certificate to present */
+    struct tls_context *server; /* of the flow's first identity; NULL: no STARTTLS offered */
+    struct tls_context *servers[LIMIT_POLICY_IDENTITIES];
+    struct span names[LIMIT_POLICY_IDENTITIES]; /* of servers: F_SPANs; ours */
+    struct tls_context *plain_client;           /* no certificate to present */
     struct tls_context *clients[LIMIT_POLICY_IDENTITIES];
+    uint64_t not_after;                /* the first end of the flow's certificates */
     unsigned char demands[32];         /* on peers' certificates: chain_result in messages.def */
     uint64_t wanted;                   /* identities whose chain has not come yet */
     struct smtp_server_config smtp[2]; /* of other clients, of trusted ones */

@@ -101,7 +101,9 @@ void keeper_ask_signature(struct worker *w, struct stream *s)
     m.sign_request = (struct msg_sign_request){
         .id = stream_id(s),
         .generation = s->tls->generation,
-        .identity = s->tls->identity,
+        .identity = tls_chosen(&s->tls->connection) != TLS_NOT_CHOSEN
+                        ? tls_chosen(&s->tls->connection)
+                        : s->tls->identity,
         .purpose = (uint8_t)wanted.purpose,
         .algorithm = wanted.algorithm,
         .payload = wanted.payload,

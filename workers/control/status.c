@@ -12,6 +12,14 @@ static void add_counters(json_t *object, const uint64_t values[COUNTER_COUNT])
             json_integer(values[i] > INT64_MAX ? INT64_MAX : (json_int_t)values[i]));
 }
 
+static void join(uint64_t *total, uint64_t value, enum counter_kind kind)
+{
+    if (kind != COUNTER_KIND_earliest)
+        *total += value;
+    else if (value != 0 && (*total == 0 || value < *total))
+        *total = value;
+}
+
 static void counters_lines(const struct control *control, struct control_client *client)
 {
     uint64_t totals[COUNTER_COUNT] = {0};
@@ -24,7 +32,7 @@ static void counters_lines(const struct control *control, struct control_client 
         json_t *own = json_object();
         add_counters(own, values);
         for (unsigned i = 0; i < COUNTER_COUNT; i++)
-            totals[i] += values[i];
+            join(&totals[i], values[i], counter_descriptions[i].kind);
         client_line(client, json_pack("{s:s, s:s, s:i, s:o}", "type", "worker", "flow",
                                       worker->flow, "worker", (int)worker->index, "counters", own));
     }

@@ -11,6 +11,8 @@
 /* Why something is not usable; "" when it is. */
 struct generation_slot {
     struct identity identity;
+    struct span passphrase; /* until the files come; ours, wiped */
+    unsigned days;          /* the mark before its end that was logged last */
     char reason[LIMIT_REASON];
 };
 
@@ -20,6 +22,7 @@ struct generation {
     bool mapped;
     struct generation_slot identities[LIMIT_POLICY_IDENTITIES];
     struct trust trusts[LIMIT_POLICY_TRUSTS];
+    struct span crls[LIMIT_POLICY_TRUSTS]; /* until the trust store comes; ours */
     char trust_reasons[LIMIT_POLICY_TRUSTS][LIMIT_REASON];
     struct verify_demand *routes; /* by index of the route */
     struct verify_demand *peers;
@@ -43,6 +46,18 @@ void generation_free(struct generation *g);
 void generation_identity(struct generation *g, uint32_t index, struct span certificates,
                          struct span key, uint64_t now);
 void generation_trust(struct generation *g, uint32_t index, struct span certificates);
+
+/* What the next files of that identity or trust store need; copied. */
+void generation_passphrase(struct generation *g, uint32_t index, struct span passphrase);
+void generation_crl(struct generation *g, uint32_t index, struct span lists);
+
+/* Logs each identity that has come nearer to its end by one of the marks (30, 14, 7, 1 days, and
+ * the end itself) since the last call. */
+void generation_watch(struct generation *g, uint64_t now);
+
+/* Logs identities whose names or subject are others than in the generation before: a peer may know
+ * us by them. */
+void generation_compare(const struct generation *g, const struct generation *before);
 
 /* Is all there and in order? `strict`: an expired or not yet valid certificate is not. Writes what
  * is wrong, one a line, with the file's name, into report (LIMIT_REPORT bytes, NUL-terminated). */

@@ -20,6 +20,8 @@ void keeper_promote(struct keeper *k)
     BUG_ON(k->staged == NULL);
     struct generation *fresh = k->staged;
     generation_complete(fresh);
+    if (k->kept[0] != NULL)
+        generation_compare(fresh, k->kept[0]);
     k->staged = NULL;
     for (unsigned i = 0; i < KEEPER_GENERATIONS; i++) {
         struct generation *kept = k->kept[i];
@@ -68,6 +70,18 @@ static enum keeper_status refuse(struct keeper_answer *answer, const char *why)
     return KEEPER_REFUSED;
 }
 
+/* One that has no room any more is left out, and those after it. */
+static bool put_name(struct span name, void *context)
+{
+    struct msg_writer *w = context;
+    size_t before = w->n;
+    if (name.n <= LIMIT_DOMAIN)
+        msg_put_span(w, name);
+    if (w->overflow)
+        w->n = before;
+    return w->overflow;
+}
+
 static enum keeper_status chain(const struct keeper *k, struct span flow,
                                 const struct msg_chain_request *request,
                                 struct keeper_answer *answer)
@@ -84,6 +98,10 @@ static enum keeper_status chain(const struct keeper *k, struct span flow,
     answer->reply.chain_result.chain = span_of(identity->chain, identity->chain_n);
     answer->reply.chain_result.demands =
         span_of(a.generation->demands, sizeof a.generation->demands);
+    answer->reply.chain_result.not_after = certificate_time(X509_get0_notAfter(identity->leaf));
+    struct msg_writer names = {.p = answer->names, .capacity = sizeof answer->names};
+    (void)certificate_any_name(identity->leaf, put_name, &names);
+    answer->reply.chain_result.names = span_of(answer->names, names.n);
     return KEEPER_OK;
 }
 
@@ -132,12 +150,22 @@ static void verify_server(const struct generation *g, uint16_t route, struct spa
 
 enum path { PATH_UNKNOWN, PATH_GOOD, PATH_BAD };
 
+/* Public CAs issue certificates for servers alone by now: where the demand allows it, one of those
+ * will do. The reason is that of a client's certificate. */
+static bool client_path(STACK_OF(X509) * list, const struct verify_demand *demand, uint64_t now,
+                        char *reason)
+{
+    char other[LIMIT_REASON];
+    return verify_path(list, demand->trust, TLS_PEER_CLIENT, now, reason) ||
+           (demand->server_auth && verify_path(list, demand->trust, TLS_PEER_SERVER, now, other));
+}
+
 /* Walks the peers; a trust store that several of them name is asked once. The reason is of the
  * first peer that fails, preferring one whose trust store the chain leads to. */
 static void verify_client(const struct generation *g, STACK_OF(X509) * list, uint64_t now,
                           struct verdict *v)
 {
-    enum path paths[LIMIT_POLICY_TRUSTS] = {PATH_UNKNOWN};
+    enum path paths[2][LIMIT_POLICY_TRUSTS] = {{PATH_UNKNOWN}}; /* [1]: serverAuth will do */
     char reason[LIMIT_REASON];
     bool said_identity = false;
     for (uint32_t i = 0; i < policy_count(&g->policy, POLICY_PEERS); i++) {
@@ -145,12 +173,12 @@ static void verify_client(const struct generation *g, STACK_OF(X509) * list, uin
         if (demand->trust == NULL)
             continue;
         size_t t = (size_t)(demand->trust - g->trusts);
-        bool first = paths[t] == PATH_UNKNOWN;
+        enum path *known = &paths[demand->server_auth][t];
+        bool first = *known == PATH_UNKNOWN;
         reason[0] = '\0';
         if (first)
-            paths[t] = verify_path(list, demand->trust, TLS_PEER_CLIENT, now, reason) ? PATH_GOOD
-                                                                                      : PATH_BAD;
-        bool path = paths[t] == PATH_GOOD;
+            *known = client_path(list, demand, now, reason) ? PATH_GOOD : PATH_BAD;
+        bool path = *known == PATH_GOOD;
         v->verified = v->verified || path;
         if (path && verify_identity(sk_X509_value(list, 0), demand, SPAN_EMPTY, reason)) {
             v->peers |= UINT64_C(1) << i;
@@ -235,7 +263,8 @@ void keeper_answer(const struct keeper *k, struct span flow, const struct ipc_me
         reply->kind = MSG_chain_result;
         reply->chain_result.id = request->chain_request.id;
         reply->chain_result.chain = SPAN_EMPTY;
-        reply->chain_result.demands = SPAN_EMPTY;
+        reply->chain_result.demands = reply->chain_result.names = SPAN_EMPTY;
+        reply->chain_result.not_after = 0;
         reply->chain_result.status = (uint8_t)chain(k, flow, &request->chain_request, answer);
         return;
     case MSG_sign_request:

@@ -25,6 +25,7 @@ struct keeper {
 struct keeper_answer {
     struct ipc_message reply;
     unsigned char signature[LIMIT_SIGNATURE];
+    unsigned char names[LIMIT_IDENTITY_NAMES];
     struct verdict verdict;
     char refusal[LIMIT_REASON]; /* what to log when it is KEEPER_REFUSED, else "" */
 };

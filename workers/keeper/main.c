@@ -31,6 +31,7 @@ struct channel {
 
 struct process {
     struct keeper keeper;
+    uint64_t watched; /* seconds since 1970: the last look at the certificates' ends */
     uint32_t first; /* the generation that it was started with: served even when expired */
     int master;
     struct channel channels[LIMIT_ROLE_ITEMS];
@@ -93,6 +94,21 @@ static void take_trust(struct generation *g, uint32_t index, int fd)
 {
     struct span file = read_file(fd, LIMIT_TRUST_FILE);
     generation_trust(g, index, file);
+    free_file(file);
+}
+
+static void take_passphrase(struct generation *g, uint32_t index, int fd)
+{
+    struct span file = read_file(fd, LIMIT_CERTIFICATE_FILE);
+    generation_passphrase(g, index, file);
+    free_file(file);
+}
+
+static void take_crl(struct generation *g, uint32_t index, int fd)
+{
+    struct span file = read_file(fd, LIMIT_CRL_FILE);
+    /* One that can't be read must not count as none. */
+    generation_crl(g, index, file.n > 0 ? file : SPAN_LIT("unreadable"));
     free_file(file);
 }
 
@@ -310,6 +326,18 @@ static void serve_master(struct process *p)
         else
             close_descriptors(&m);
         return;
+    case MSG_identity_passphrase:
+        if ((g = staged(p, m.identity_passphrase.generation)) != NULL)
+            take_passphrase(g, m.identity_passphrase.identity, m.fds[0]);
+        else
+            close_descriptors(&m);
+        return;
+    case MSG_crl_file:
+        if ((g = staged(p, m.crl_file.generation)) != NULL)
+            take_crl(g, m.crl_file.trust, m.fds[0]);
+        else
+            close_descriptors(&m);
+        return;
     case MSG_trust_file:
         if ((g = staged(p, m.trust_file.generation)) != NULL)
             take_trust(g, m.trust_file.trust, m.fds[0]);
@@ -366,6 +394,10 @@ static void take_start(struct process *p, const struct role_start *start)
             add_channel(p, item->fds[0], item->role, item->index, span_str(item->text));
         else if (item->kind == MSG_identity_files)
             take_identity(p->keeper.staged, item->index, item->fds);
+        else if (item->kind == MSG_identity_passphrase)
+            take_passphrase(p->keeper.staged, item->index, item->fds[0]);
+        else if (item->kind == MSG_crl_file)
+            take_crl(p->keeper.staged, item->index, item->fds[0]);
         else if (item->kind == MSG_trust_file)
             take_trust(p->keeper.staged, item->index, item->fds[0]);
     }
@@ -379,10 +411,21 @@ static void take_start(struct process *p, const struct role_start *start)
     keeper_promote(&p->keeper);
 }
 
+/* Not at every turn: there are many in a second, and it looks at every certificate. */
+static void watch(struct process *p)
+{
+    uint64_t second = now();
+    if (p->keeper.kept[0] == NULL || second - p->watched < TICK / 1000)
+        return;
+    p->watched = second;
+    generation_watch(p->keeper.kept[0], second);
+}
+
 static _Noreturn void serve(struct process *p)
 {
     static struct pollfd polled[LIMIT_ROLE_ITEMS + 1];
     for (;;) {
+        watch(p);
         polled[0] = (struct pollfd){.fd = p->master, .events = POLLIN};
         for (unsigned i = 0; i < LIMIT_ROLE_ITEMS; i++) {
             const struct channel *c = &p->channels[i];

@@ -12,21 +12,32 @@
 
 /* ---- reading ---- */
 
-/* Never asks anyone for a passphrase. */
-static int no_passphrase(char *buffer, int size, int writing, void *unused)
+/* Never asks anyone for a passphrase; the context is a struct span, or NULL for none. */
+static int give_passphrase(char *buffer, int size, int writing, void *context)
 {
-    (void)buffer;
-    (void)size;
+    const struct span *passphrase = context;
     (void)writing;
-    (void)unused;
-    return 0;
+    if (passphrase == NULL || size < 0 || passphrase->n > (size_t)size)
+        return 0;
+    memcpy(buffer, passphrase->p, passphrase->n);
+    return (int)passphrase->n;
+}
+
+static struct span first_line(struct span text)
+{
+    const unsigned char *end = text.n > 0 ? memchr(text.p, '\n', text.n) : NULL;
+    if (end != NULL)
+        text.n = (size_t)(end - text.p);
+    if (text.n > 0 && text.p[text.n - 1] == '\r')
+        text.n--;
+    return text;
 }
 
 /* The next certificate; NULL at the end or, with *malformed, at one that is none. */
 static X509 *next_certificate(BIO *bio, bool *malformed)
 {
     ERR_clear_error();
-    X509 *certificate = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL);
+    X509 *certificate = PEM_read_bio_X509(bio, NULL, give_passphrase, NULL);
     uint32_t error = ERR_peek_last_error();
     *malformed = certificate == NULL && !(ERR_GET_LIB(error) == ERR_LIB_PEM &&
                                           ERR_GET_REASON(error) == PEM_R_NO_START_LINE);
@@ -57,14 +68,18 @@ static STACK_OF(X509) * read_certificates(struct span text, char *reason)
     return NULL;
 }
 
-static EVP_PKEY *read_key(struct span text, char *reason)
+static EVP_PKEY *read_key(struct span text, struct span passphrase, char *reason)
 {
+    struct span line = first_line(passphrase);
     BIO *bio = BIO_new_mem_buf(text.p, (int)text.n);
-    EVP_PKEY *key = bio != NULL ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
+    EVP_PKEY *key =
+        bio != NULL ? PEM_read_bio_PrivateKey(bio, NULL, give_passphrase, line.n > 0 ? &line : NULL)
+                    : NULL;
     BIO_free(bio);
     ERR_clear_error();
-    const char *refusal =
-        key != NULL ? signer_key_refusal(key) : "no private key in PEM without a passphrase";
+    const char *refusal = key != NULL   ? signer_key_refusal(key)
+                          : line.n == 0 ? "no private key in PEM without a passphrase"
+                                        : "no private key in PEM that the passphrase opens";
     if (refusal == NULL)
         return key;
     text_format(reason, "the key file holds %s", refusal);
@@ -141,15 +156,15 @@ static bool order_chain(STACK_OF(X509) * list, struct identity *identity, char *
     return false;
 }
 
-bool pem_identity(struct span certificates, struct span key, struct identity *identity,
-                  char *reason)
+bool pem_identity(struct span certificates, struct span key, struct span passphrase,
+                  struct identity *identity, char *reason)
 {
     *identity = (struct identity){0};
     reason[0] = '\0';
     STACK_OF(X509) *list = read_certificates(certificates, reason);
     if (list == NULL)
         return false;
-    identity->key = read_key(key, reason);
+    identity->key = read_key(key, passphrase, reason);
     bool good = identity->key != NULL && order_chain(list, identity, reason);
     sk_X509_pop_free(list, X509_free);
     ERR_clear_error();
@@ -192,4 +207,32 @@ X509_STORE *pem_trust(struct span text, unsigned *count, char *reason)
     text_format(reason, "the file holds no certificate (PEM is wanted)");
     X509_STORE_free(store);
     return NULL;
+}
+
+/* ---- revocation lists ---- */
+
+bool pem_crl(struct span text, X509_STORE *store, unsigned *count, char *reason)
+{
+    BIO *bio = BIO_new_mem_buf(text.p, (int)text.n);
+    bool good = bio != NULL, more = good;
+    *count = 0;
+    reason[0] = '\0';
+    while (good && more) {
+        ERR_clear_error();
+        X509_CRL *crl = PEM_read_bio_X509_CRL(bio, NULL, give_passphrase, NULL);
+        uint32_t error = ERR_peek_last_error();
+        more = crl != NULL;
+        good = crl != NULL ? *count < LIMIT_CRL_COUNT && X509_STORE_add_crl(store, crl) == 1
+                           : ERR_GET_LIB(error) == ERR_LIB_PEM &&
+                                 ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
+        *count += crl != NULL;
+        X509_CRL_free(crl);
+    }
+    BIO_free(bio);
+    ERR_clear_error();
+    if (good && *count > 0)
+        return true;
+    text_format(reason, good ? "the file holds no revocation list (PEM is wanted)"
+                             : "the file of revocation lists is malformed or holds too many");
+    return false;
 }

@@ -5,6 +5,8 @@
 #include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/mem.h>
+#include <openssl/sha.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 
@@ -87,6 +89,14 @@ static void explain_path(X509_STORE_CTX *ctx, const struct trust *trust, bool al
                     purpose == TLS_PEER_SERVER ? "servers" : "clients",
                     purpose == TLS_PEER_SERVER ? "serverAuth" : "clientAuth");
         break;
+    case X509_V_ERR_CERT_REVOKED:
+        say_whose(at, depth, reason);
+        text_format(reason, " is revoked");
+        break;
+    case X509_V_ERR_CRL_HAS_EXPIRED:
+        say_whose(at, depth, reason);
+        text_format(reason, ": its issuer's revocation list in '%s' is out of date", trust->name);
+        break;
     default:
         if (at != NULL)
             say_whose(at, depth, reason);
@@ -129,6 +139,16 @@ static bool strong(STACK_OF(X509) * path, char *reason)
     return true;
 }
 
+/* Where there are lists, those issuers are checked that have one. */
+static int allow_no_list(int ok, X509_STORE_CTX *ctx)
+{
+    if (ok == 0 && X509_STORE_CTX_get_error(ctx) == X509_V_ERR_UNABLE_TO_GET_CRL) {
+        X509_STORE_CTX_set_error(ctx, X509_V_OK);
+        return 1;
+    }
+    return ok;
+}
+
 bool verify_path(STACK_OF(X509) * chain, const struct trust *trust, unsigned purpose, uint64_t now,
                  char *reason)
 {
@@ -147,7 +167,12 @@ bool verify_path(STACK_OF(X509) * chain, const struct trust *trust, unsigned pur
         text_format(reason, "no memory");
     } else {
         X509_VERIFY_PARAM *parameters = X509_STORE_CTX_get0_param(ctx);
-        (void)X509_VERIFY_PARAM_set_flags(parameters, X509_V_FLAG_TRUSTED_FIRST);
+        unsigned long flags = X509_V_FLAG_TRUSTED_FIRST;
+        if (trust->revocation) {
+            flags |= X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL;
+            X509_STORE_CTX_set_verify_cb(ctx, allow_no_list);
+        }
+        (void)X509_VERIFY_PARAM_set_flags(parameters, flags);
         X509_VERIFY_PARAM_set_depth(parameters, LIMIT_CHAIN_COUNT);
         X509_VERIFY_PARAM_set_time(parameters, (time_t)now);
         if (X509_verify_cert(ctx) == 1)
@@ -229,12 +254,52 @@ static bool name_met(const X509 *leaf, const struct verify_demand *demand, struc
     return false;
 }
 
+/* ---- digests ---- */
+
+void verify_key_sha256(const X509 *leaf, unsigned char digest[32])
+{
+    unsigned char *der = NULL;
+    int n = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(leaf), &der);
+    memset(digest, 0, SHA256_DIGEST_LENGTH);
+    if (n > 0)
+        SHA256(der, (size_t)n, digest);
+    OPENSSL_free(der);
+}
+
+static bool among(const unsigned char digest[32], const struct span *wanted, uint32_t count,
+                  char *hex)
+{
+    for (size_t i = 0; i < SHA256_DIGEST_LENGTH; i++)
+        (void)snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    for (uint32_t i = 0; i < count; i++)
+        if (span_eq(wanted[i], span_str(hex)))
+            return true;
+    return count == 0;
+}
+
+static bool digests_met(const X509 *leaf, const struct verify_demand *demand, char *reason)
+{
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    char hex[2 * SHA256_DIGEST_LENGTH + 1];
+    certificate_sha256(leaf, digest);
+    if (!among(digest, demand->fingerprints, demand->fingerprint_count, hex)) {
+        text_format(reason, "fingerprint (SHA-256) is %s, which is not wanted", hex);
+        return false;
+    }
+    verify_key_sha256(leaf, digest);
+    if (!among(digest, demand->pins, demand->pin_count, hex)) {
+        text_format(reason, "the key's pin (SHA-256) is %s, which is not wanted", hex);
+        return false;
+    }
+    return true;
+}
+
 bool verify_identity(const X509 *leaf, const struct verify_demand *demand, struct span host,
                      char *reason)
 {
     char organization[LIMIT_REASON];
     reason[0] = '\0';
-    if (!name_met(leaf, demand, host, reason))
+    if (!name_met(leaf, demand, host, reason) || !digests_met(leaf, demand, reason))
         return false;
     if (demand->organization.n == 0)
         return true;

@@ -15,7 +15,8 @@ struct trust {
     char name[LIMIT_NAME + 1];
     X509_STORE *store;        /* NULL: could not be loaded */
     unsigned count;           /* certificates */
-    unsigned char digest[32]; /* of the file */
+    unsigned char digest[32]; /* of its files */
+    bool revocation;          /* it has lists of revoked certificates */
 };
 
 /* trust NULL: nothing is demanded. names may begin with "*." (names.h). */
@@ -23,7 +24,12 @@ struct verify_demand {
     const struct trust *trust;
     const struct span *names;
     uint32_t name_count;
-    struct span organization; /* empty: any */
+    struct span organization;        /* empty: any */
+    const struct span *fingerprints; /* SHA-256 in hexadecimal digits; of the certificate … */
+    uint32_t fingerprint_count;
+    const struct span *pins; /* … and of its public key */
+    uint32_t pin_count;
+    bool server_auth; /* a certificate for servers alone will do for a client */
 };
 
 struct verdict {
@@ -47,8 +53,11 @@ void verify_describe(const X509 *leaf, struct verdict *verdict);
 bool verify_path(STACK_OF(X509) * chain, const struct trust *trust, unsigned purpose, uint64_t now,
                  char *reason);
 
-/* Do the leaf's names and organization meet the demand? `host` governs when the demand lists no
- * names, unless it is empty. Else false with reason. */
+/* The SHA-256 of the leaf's SubjectPublicKeyInfo. */
+void verify_key_sha256(const X509 *leaf, unsigned char digest[32]);
+
+/* Do the leaf's names, organization and digests meet the demand? `host` governs when the demand
+ * lists no names, unless it is empty. Else false with reason. */
 bool verify_identity(const X509 *leaf, const struct verify_demand *demand, struct span host,
                      char *reason);
 

@@ -56,9 +56,9 @@ void generation_clear(struct generation *g)
 {
     *g = (struct generation){.image = -1};
     for (int i = 0; i < LIMIT_POLICY_IDENTITIES; i++)
-        g->identity_files[i][0] = g->identity_files[i][1] = -1;
+        g->identity_files[i][0] = g->identity_files[i][1] = g->passphrase_files[i] = -1;
     for (int i = 0; i < LIMIT_POLICY_TRUSTS; i++)
-        g->trust_files[i] = -1;
+        g->trust_files[i] = g->crl_files[i] = -1;
 }
 
 /* One file that the policy names, as `what` "name". */
@@ -95,6 +95,10 @@ static bool open_files(struct generation *g, struct report *report)
         g->identity_files[i][0] = open_named("certificate", id.name, id.certificate, report);
         g->identity_files[i][1] = open_named("key", id.name, id.key, report);
         ok = ok && g->identity_files[i][0] >= 0 && g->identity_files[i][1] >= 0;
+        if (id.passphrase.n > 0) {
+            g->passphrase_files[i] = open_named("passphrase", id.name, id.passphrase, report);
+            ok = ok && g->passphrase_files[i] >= 0;
+        }
         if (g->identity_files[i][1] >= 0)
             warn_of_readable_key(g->identity_files[i][1], id.key);
     }
@@ -102,6 +106,10 @@ static bool open_files(struct generation *g, struct report *report)
         struct policy_trust t = policy_trust(&g->policy, i);
         g->trust_files[i] = open_named("trust store", t.name, t.file, report);
         ok = ok && g->trust_files[i] >= 0;
+        if (t.crl.n > 0) {
+            g->crl_files[i] = open_named("revocation list", t.name, t.crl, report);
+            ok = ok && g->crl_files[i] >= 0;
+        }
     }
     return ok;
 }
@@ -121,6 +129,7 @@ bool generation_open(struct generation *g, uint32_t number, int image, struct re
     g->identities = policy_count(&g->policy, POLICY_IDENTITIES);
     g->trusts = policy_count(&g->policy, POLICY_TRUSTS);
     BUG_ON(g->identities > LIMIT_POLICY_IDENTITIES || g->trusts > LIMIT_POLICY_TRUSTS);
+    g->stamp = generation_stamp(g);
     if (open_files(g, report))
         return true;
     generation_close(g);
@@ -142,31 +151,79 @@ void generation_close(struct generation *g)
     for (int i = 0; i < LIMIT_POLICY_IDENTITIES; i++) {
         close_one(g->identity_files[i][0]);
         close_one(g->identity_files[i][1]);
+        close_one(g->passphrase_files[i]);
     }
     for (int i = 0; i < LIMIT_POLICY_TRUSTS; i++)
-        close_one(g->trust_files[i]);
+        close_one(g->trust_files[i]), close_one(g->crl_files[i]);
     generation_clear(g);
+}
+
+/* The keeper before has read the file: the offset is shared with its descriptor. */
+static int from_start(int fd)
+{
+    (void)lseek(fd, 0, SEEK_SET);
+    return fd;
 }
 
 void generation_send_files(struct master *m, struct process *keeper, struct generation *g)
 {
-    for (unsigned i = 0; i < g->identities; i++) {
+    for (uint16_t i = 0; i < g->identities; i++) {
         const int *files = g->identity_files[i];
-        /* The keeper before has read them: the offset is shared with its descriptors. */
-        (void)lseek(files[0], 0, SEEK_SET);
-        (void)lseek(files[1], 0, SEEK_SET);
+        if (g->passphrase_files[i] >= 0)
+            process_send(m, keeper,
+                         &(struct ipc_message){.kind = MSG_identity_passphrase,
+                                               .fds = {from_start(g->passphrase_files[i]), -1},
+                                               .identity_passphrase = {g->number, i}});
         process_send(m, keeper,
-                     &(struct ipc_message){
-                         .kind = MSG_identity_files,
-                         .fds = {files[0], files[1]},
-                         .identity_files = {.generation = g->number, .identity = (uint16_t)i}});
+                     &(struct ipc_message){.kind = MSG_identity_files,
+                                           .fds = {from_start(files[0]), from_start(files[1])},
+                                           .identity_files = {g->number, i}});
+    }
+    for (uint16_t i = 0; i < g->trusts; i++) {
+        if (g->crl_files[i] >= 0)
+            process_send(m, keeper,
+                         &(struct ipc_message){.kind = MSG_crl_file,
+                                               .fds = {from_start(g->crl_files[i]), -1},
+                                               .crl_file = {g->number, i}});
+        process_send(m, keeper,
+                     &(struct ipc_message){.kind = MSG_trust_file,
+                                           .fds = {from_start(g->trust_files[i]), -1},
+                                           .trust_file = {g->number, i}});
+    }
+}
+
+/* ---- what the files look like now -------------------------------------------------------------
+ */
+
+static uint64_t mix(uint64_t h, uint64_t word)
+{
+    h = (h ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+    return h ^ (h >> 29);
+}
+
+static uint64_t stamp_file(uint64_t h, struct span path)
+{
+    char text[LIMIT_PATH];
+    struct stat st;
+    if (path.n == 0)
+        return h;
+    if (!copy_text(text, sizeof text, path) || stat(text, &st) != 0)
+        return mix(h, UINT64_MAX);
+    h = mix(mix(h, st.st_dev), st.st_ino);
+    h = mix(mix(h, (uint64_t)st.st_size), (uint64_t)st.st_mtim.tv_sec);
+    return mix(h, (uint64_t)st.st_mtim.tv_nsec);
+}
+
+uint64_t generation_stamp(const struct generation *g)
+{
+    uint64_t h = 1;
+    for (unsigned i = 0; i < g->identities; i++) {
+        struct policy_identity id = policy_identity(&g->policy, i);
+        h = stamp_file(stamp_file(stamp_file(h, id.certificate), id.key), id.passphrase);
     }
     for (unsigned i = 0; i < g->trusts; i++) {
-        (void)lseek(g->trust_files[i], 0, SEEK_SET);
-        process_send(
-            m, keeper,
-            &(struct ipc_message){.kind = MSG_trust_file,
-                                  .fds = {g->trust_files[i], -1},
-                                  .trust_file = {.generation = g->number, .trust = (uint16_t)i}});
+        struct policy_trust t = policy_trust(&g->policy, i);
+        h = stamp_file(stamp_file(h, t.file), t.crl);
     }
+    return h;
 }

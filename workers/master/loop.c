@@ -122,6 +122,7 @@ void loop_run(struct master *m)
         children_tick(m, now, &next);
         reload_tick(m, now, &next);
         reload_roll(m, now, &next);
+        watch_tick(m, now, &next);
         stop_tick(m, now, &next);
         log_flush();
         if (!m->done)

@@ -76,7 +76,10 @@ struct generation {
     unsigned identities;
     unsigned trusts;
     int identity_files[LIMIT_POLICY_IDENTITIES][2]; /* certificate, key */
+    int passphrase_files[LIMIT_POLICY_IDENTITIES]; /* -1: none */
     int trust_files[LIMIT_POLICY_TRUSTS];
+    int crl_files[LIMIT_POLICY_TRUSTS]; /* -1: none */
+    uint64_t stamp;                     /* of the files, when they were opened */
 };
 
 /* A listening socket. Each worker has its own of an address (SO_REUSEPORT), and the master keeps
@@ -110,6 +113,13 @@ struct reload {
     int control;            /* the admin socket of a new path; -1 when it stays */
 };
 
+/* Of the files that the running generation names. */
+struct watch {
+    uint64_t at;    /* of the next look, monotonic milliseconds */
+    uint64_t seen;  /* generation_stamp of the last look */
+    uint64_t tried; /* … that was put to the test last, whatever came of it */
+};
+
 enum stop_step { STOP_NOT, STOP_WORKERS, STOP_OTHERS };
 
 /* What a text is collected in that the operator gets to see (LIMIT_REPORT). */
@@ -131,6 +141,7 @@ struct master {
     uint64_t started_wall;
     struct generation generation; /* the running one */
     struct reload reload;
+    struct watch watch;
     struct report report; /* of the reload that is under way */
     enum stop_step stop;
     bool emptying; /* mgictl drain: ends when its workers have nothing left */
@@ -209,6 +220,8 @@ void generation_clear(struct generation *g);
  * report. g is cleared then. */
 bool generation_open(struct generation *g, uint32_t number, int image, struct report *report);
 void generation_close(struct generation *g);
+/* A number that changes when one of the files that it names is replaced, written, or goes. */
+uint64_t generation_stamp(const struct generation *g);
 /* Sends identity and trust files to the keeper. */
 void generation_send_files(struct master *m, struct process *keeper, struct generation *g);
 
@@ -266,6 +279,11 @@ void log_file_open(struct master *m, const struct policy *policy);
 /* From the policy's text; the first time this is the start. */
 void reload_begin(struct master *m);
 void reload_tick(struct master *m, uint64_t now, uint64_t *next);
+/* Looks at the certificates' and trust stores' files; when they have changed, and rest, they are
+ * put to the test and into service as by a reload, without the policy's text. */
+void watch_tick(struct master *m, uint64_t now, uint64_t *next);
+/* The running policy with its files opened anew. */
+void reload_files(struct master *m);
 /* A process ended; a reload may wait for it. */
 void reload_lost(struct master *m, const struct process *p);
 /* One worker after the other is drained and started anew, when a reload made that necessary. */

@@ -8,8 +8,9 @@
  */
 #include "engine/log/log.h"
 #include "workers/master/master.h"
-#include <stdio.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <unistd.h>
 
 /* The report's lines, one log line each; for -t as plain text. */
@@ -260,6 +261,20 @@ void on_compiled(struct master *m, struct process *from, const struct ipc_messag
               (m->up ? prepare_reload(m) : prepare_start(m));
     if (!ok)
         refuse(m, EXIT_CONFIG);
+}
+
+void reload_files(struct master *m)
+{
+    int image = fcntl(m->generation.image, F_DUPFD_CLOEXEC, 0);
+    m->reload.begun = now_ms();
+    m->reload.give_up_at = m->reload.begun + TIMEOUT_RELOAD;
+    m->report.n = 0;
+    if (image < 0)
+        report_add(&m->report, "no descriptor: %s", strerror(errno));
+    else if (generation_open(&m->reload.next, ++m->reload.last, image, &m->report) &&
+             prepare_reload(m))
+        return;
+    refuse(m, EXIT_CONFIG);
 }
 
 /* ---- the keeper has spoken: into effect -------------------------------------------------------

@@ -19,6 +19,8 @@ bool settings_read(int fd, struct settings *s, char *reason)
     if (!policy_map(&policy, fd, reason))
         return false;
     s->dnssec = policy_settings(&policy).dnssec;
+    struct span anchor = span_head(policy_settings(&policy).trust_anchor, LIMIT_PATH - 1);
+    memcpy(s->trust_anchor, anchor.p, anchor.n);
     uint32_t count = policy_count(&policy, POLICY_SERVERS);
     for (uint32_t i = 0; i < count && i < LIMIT_NAME_SERVERS; i++) {
         struct policy_endpoint server = policy_server(&policy, i);
@@ -33,7 +35,8 @@ bool settings_read(int fd, struct settings *s, char *reason)
 
 bool settings_equal(const struct settings *a, const struct settings *b)
 {
-    if (a->dnssec != b->dnssec || a->count != b->count)
+    if (a->dnssec != b->dnssec || a->count != b->count ||
+        strcmp(a->trust_anchor, b->trust_anchor) != 0)
         return false;
     for (unsigned i = 0; i < a->count; i++)
         if (a->servers[i].family != b->servers[i].family ||
@@ -132,9 +135,12 @@ static void set_servers(struct ub_ctx *ctx, const struct settings *s)
 
 static bool set_trust(struct ub_ctx *ctx, const struct settings *s)
 {
-    bool anchor = s->dnssec && access(ROOT_KEY, R_OK) == 0;
+    const char *file = s->trust_anchor[0] != '\0' ? s->trust_anchor : ROOT_KEY;
+    bool anchor = s->dnssec && access(file, R_OK) == 0;
+    if (s->dnssec && !anchor && s->trust_anchor[0] != '\0')
+        fatal_env(EXIT_CONFIG, errno, "resolver: the trust anchor %s can't be read", file);
     if (anchor)
-        must(ub_ctx_add_ta_file(ctx, ROOT_KEY), ROOT_KEY);
+        must(ub_ctx_add_ta_file(ctx, file), file);
     else
         must(ub_ctx_set_option(ctx, "module-config:", "iterator"), "module-config");
     if (s->dnssec && !anchor)

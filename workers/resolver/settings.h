@@ -16,7 +16,8 @@ struct settings_server {
 /* All bytes are set, so that two can be compared as memory. */
 struct settings {
     bool dnssec;
-    unsigned count; /* 0: those of resolv.conf */
+    char trust_anchor[LIMIT_PATH]; /* "": the root's */
+    unsigned count;                /* 0: those of resolv.conf */
     struct settings_server servers[LIMIT_NAME_SERVERS];
 };
 
