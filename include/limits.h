@@ -26,7 +26,7 @@
 #define LIMIT_CHAIN 49152        /* a certificate chain, DER */
 #define LIMIT_SIGN_PAYLOAD 61440 /* TLS 1.2 signs the whole transcript on the client's side */
 #define LIMIT_SIGNATURE 1024     /* RSA-8192 */
-#define LIMIT_LOOKUP 16384       /* the answer to a name */
+#define LIMIT_LOOKUP 32768       /* the answer to a name */
 #define LIMIT_QUEUE_PAGE 61440
 #define LIMIT_CONTENT 49152  /* a piece of a mail's content */
 #define LIMIT_QUEUE_IDS 200 /* named in one request */
@@ -73,6 +73,7 @@
 #define LIMIT_LOOKUP_TTL 3600       /* seconds that an answer may be kept */
 #define LIMIT_MX 16                 /* hosts of an MX set, best first; further ones are left out */
 #define LIMIT_HOST_ADDRESSES 16     /* of one host, both families together */
+#define LIMIT_TLSA 1024             /* bytes of a host's TLSA records, encoded; others are left out */
 #define LIMIT_NAME_SERVERS 8
 
 /* ---- policy ----------------------------------------------------------------------------- */
@@ -310,12 +311,14 @@
 #define MAIL_SHORT_TEXT 384
 
 _Static_assert(LIMIT_SIGN_PAYLOAD + 64 < LIMIT_MESSAGE, "a sign request fits a message");
-_Static_assert(LIMIT_CHAIN + LIMIT_DOMAIN + 64 < LIMIT_MESSAGE, "a chain fits a message");
+_Static_assert(LIMIT_CHAIN + 2 * LIMIT_DOMAIN + LIMIT_TLSA + 64 < LIMIT_MESSAGE,
+               "a chain fits a message");
 _Static_assert(LIMIT_CHAIN + LIMIT_IDENTITY_NAMES + 128 < LIMIT_MESSAGE, "with its names too");
 _Static_assert(LIMIT_REPORT + 64 < LIMIT_MESSAGE, "a report fits a message");
 _Static_assert(LIMIT_QUEUE_PAGE + 64 < LIMIT_MESSAGE, "a page of the queue fits a message");
 _Static_assert(LIMIT_LOOKUP + LIMIT_REASON + 64 < LIMIT_MESSAGE, "an answer fits a message");
-_Static_assert(LIMIT_MX * (2 + 1 + 4 + LIMIT_DOMAIN + 1 + LIMIT_HOST_ADDRESSES * (1 + 4 + 16)) <
+_Static_assert(LIMIT_MX * (2 + 1 + 4 + LIMIT_DOMAIN + 1 + LIMIT_HOST_ADDRESSES * (1 + 4 + 16) + 1 + 4 +
+                           LIMIT_DOMAIN + 4 + LIMIT_TLSA) <
                    LIMIT_LOOKUP,
                "the largest answer fits its field");
 _Static_assert(LIMIT_LOOKUPS + 2 * LIMIT_LOOKUP_QUERIES + LIMIT_RESOLVER_SOCKETS + LIMIT_ROLE_ITEMS <=

@@ -54,6 +54,13 @@ static inline bool lookup_permanent(unsigned status)
     return status < LOOKUP_STATUS_COUNT && permanents[status];
 }
 
+/* What became of a host's TLSA records. */
+enum lookup_tlsa {
+    LOOKUP_TLSA_NONE,   /* not wanted, there are none, or DNSSEC does not vouch for them */
+    LOOKUP_TLSA_FOUND,  /* validated; tlsa.h */
+    LOOKUP_TLSA_FAILED, /* bogus, or no answer: the host must not be used now (RFC 7672 2.1.2) */
+};
+
 struct lookup_address {
     uint8_t family;     /* 4 or 6 */
     uint8_t octets[16]; /* the first 4 of them for family 4 */
@@ -66,6 +73,9 @@ struct lookup_host {
     struct span name; /* as asked or as in the MX record, lower case, without trailing dot */
     uint8_t count;    /* of addresses, at least 1; in the order in which they are to be tried */
     struct lookup_address addresses[LIMIT_HOST_ADDRESSES];
+    enum lookup_tlsa tlsa;
+    struct span tlsa_base;    /* FOUND: the name that they belong to, which a CNAME may have led to */
+    struct span tlsa_records; /* FOUND: tlsa.h; FAILED: why, as text */
 };
 
 /*
@@ -91,6 +101,14 @@ static inline bool lookup_next_host(struct msg_reader *r, struct lookup_host *ho
         else
             memcpy(a->octets, octets.p, octets.n);
     }
+    unsigned tlsa = msg_get_u8(r);
+    host->tlsa_base = msg_get_span(r, LIMIT_DOMAIN);
+    host->tlsa_records = msg_get_span(r, LIMIT_TLSA);
+    if (tlsa > LOOKUP_TLSA_FAILED)
+        r->bad = true;
+    host->tlsa = tlsa == LOOKUP_TLSA_FOUND    ? LOOKUP_TLSA_FOUND
+                 : tlsa == LOOKUP_TLSA_FAILED ? LOOKUP_TLSA_FAILED
+                                              : LOOKUP_TLSA_NONE;
     return !r->bad;
 }
 

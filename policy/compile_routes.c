@@ -191,8 +191,7 @@ static void read_mutual(struct compiler *c, const struct place *at, const json_t
 static void read_dane(struct compiler *c, const struct place *at, const json_t *value, void *draft)
 {
     struct tls_draft *t = draft;
-    if (value_bool(c, at, value, &t->dane) && t->dane != 0)
-        (void)compile_error(c, at, "this version of mgid can't do \"dane\"");
+    (void)value_bool(c, at, value, &t->dane);
 }
 
 static const struct key peer_tls_table[] = {

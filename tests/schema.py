@@ -82,7 +82,7 @@ TAKEN = [
      {"hosts": "a.ch", "connections": 1000, "mails_per_minute": 1000000}),
     ("/routes/x", {"mx": "recipient", "port": 65535}, {"hosts": "a.ch"},
      {"hosts": ["a.ch:25", "192.0.2.1", "[::1]:2525"], "tls": {"identity": "server"}}),
-    (TLS, {"dane": False}, {"mutual": False}, {"require": True, "mutual": True, "identity": "server"},
+    (TLS, {"dane": True}, {"mutual": False}, {"require": True, "mutual": True, "identity": "server"},
      {"trust": "public", "fingerprints": [COLONS], "pins": DIGEST.upper()}),
     ("/resolver/trust_anchor", "/root.key"),
     (FLOW + "/tls", {}, {"legacy": True}, {"groups": "P-256", "legacy": False}, {"groups": ["X25519", "P-384"]}),

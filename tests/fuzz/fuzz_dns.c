@@ -16,7 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct answer_query query;
     struct span in = span_of(data, size);
     unsigned options = fuzz_byte(&in);
-    answer_begin(&a, options & 1 ? LOOKUP_MX : LOOKUP_HOST, SPAN_LIT("example.org"));
+    answer_begin(&a, options & 1 ? LOOKUP_MX : LOOKUP_HOST, SPAN_LIT("example.org"),
+                 options & 4 ? 25 : 0);
     while (answer_next_query(&a, &query)) {
         size_t n = fuzz_byte(&in) * 4u;
         struct span part = span_head(in, n);

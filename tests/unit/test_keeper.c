@@ -426,16 +426,27 @@ START_TEST(repeated_verdicts)
 }
 END_TEST
 
+static struct cache_key key_of(uint8_t purpose, uint16_t subject, const char *host,
+                               const char *chain, const char *base, const char *tlsa)
+{
+    const struct msg_verify_request r = {.purpose = purpose,
+                                         .subject = subject,
+                                         .host = span_str(host),
+                                         .chain = span_str(chain),
+                                         .base = span_str(base),
+                                         .tlsa = span_str(tlsa)};
+    return cache_key(&r);
+}
+
 START_TEST(cached_verdicts)
 {
     static struct cache cache;
     struct verdict v = {.verified = true, .not_after = 1000000};
-    struct cache_key key = cache_key(1, 2, SPAN_LIT("host"), SPAN_LIT("chain"));
+    struct cache_key key = key_of(1, 2, "host", "chain", "", "");
     const struct cache_key others[] = {
-        cache_key(2, 2, SPAN_LIT("host"), SPAN_LIT("chain")),
-        cache_key(1, 3, SPAN_LIT("host"), SPAN_LIT("chain")),
-        cache_key(1, 2, SPAN_LIT("hos"), SPAN_LIT("tchain")),
-        cache_key(1, 2, SPAN_LIT("host"), SPAN_LIT("chaim")),
+        key_of(2, 2, "host", "chain", "", ""),     key_of(1, 3, "host", "chain", "", ""),
+        key_of(1, 2, "hos", "tchain", "", ""),     key_of(1, 2, "host", "chaim", "", ""),
+        key_of(1, 2, "host", "chain", "base", ""), key_of(1, 2, "host", "chain", "", "tlsa"),
     };
     ck_assert(cache_find(&cache, &key, 5000) == NULL);
     cache_store(&cache, &key, &v, 5000);
@@ -451,7 +462,7 @@ START_TEST(cached_verdicts)
     ck_assert(cache_find(&cache, &key, 5009) != NULL);
     ck_assert(cache_find(&cache, &key, 5010) == NULL);
     for (unsigned i = 0; i < 10 * LIMIT_VERDICTS; i++) {
-        key = cache_key(1, i, SPAN_EMPTY, SPAN_EMPTY);
+        key = key_of(1, (uint16_t)i, "", "", "", "");
         cache_store(&cache, &key, &v, 5000);
         ck_assert(cache_find(&cache, &key, 5000) != NULL);
     }

@@ -1,104 +1,10 @@
 /* DNS responses, and the answers that are made of them. */
-#include "workers/resolver/answer.h"
+#include "tests/unit/dns_rig.h"
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define COUNT(a) (sizeof(a) / sizeof(a)[0])
-
-/* ---- writing of responses --------------------------------------------------------------- */
-
-struct packet {
-    unsigned char p[65536];
-    size_t n;
-};
-
-static struct packet packet;
-
-static void put(const void *p, size_t n)
-{
-    ck_assert_uint_le(n, sizeof packet.p - packet.n);
-    memcpy(packet.p + packet.n, p, n);
-    packet.n += n;
-}
-
-static void put_u16(unsigned v)
-{
-    unsigned char b[2] = {(unsigned char)(v >> 8), (unsigned char)v};
-    put(b, 2);
-}
-
-static void put_name(const char *name)
-{
-    while (*name != '\0') {
-        const char *dot = strchr(name, '.');
-        unsigned char n = (unsigned char)(dot != NULL ? (size_t)(dot - name) : strlen(name));
-        put(&n, 1);
-        put(name, n);
-        name += n + (dot != NULL);
-    }
-    put("", 1);
-}
-
-static void begin_packet(const char *name, enum wire_type type, unsigned rcode)
-{
-    packet.n = 0;
-    put_u16(7);
-    put_u16(0x8180 | rcode);
-    put_u16(1);
-    put_u16(0);
-    put_u16(0);
-    put_u16(0);
-    put_name(name);
-    put_u16(type);
-    put_u16(1);
-}
-
-/* section: 6 for the answer's, 8 for the authority's place in the header. */
-static void put_record(size_t section, const char *owner, enum wire_type type, uint32_t ttl,
-                       const void *data, size_t n)
-{
-    packet.p[section + 1]++;
-    if (packet.p[section + 1] == 0)
-        packet.p[section]++;
-    put_name(owner);
-    put_u16(type);
-    put_u16(1);
-    put_u16(ttl >> 16);
-    put_u16(ttl & 0xffff);
-    put_u16((unsigned)n);
-    put(data, n);
-}
-
-static void put_named(const char *owner, enum wire_type type, uint32_t ttl, unsigned preference,
-                      const char *target)
-{
-    struct packet whole = packet;
-    packet.n = 0;
-    if (type == WIRE_MX)
-        put_u16(preference);
-    put_name(target);
-    struct packet data = packet;
-    packet = whole;
-    put_record(6, owner, type, ttl, data.p, data.n);
-}
-
-static void put_v4(const char *owner, uint32_t ttl, unsigned char last)
-{
-    unsigned char octets[4] = {192, 0, 2, last};
-    put_record(6, owner, WIRE_A, ttl, octets, 4);
-}
-
-static void put_v6(const char *owner, uint32_t ttl, unsigned char last)
-{
-    unsigned char octets[16] = {0x20, 0x01, 0x0d, 0xb8, [15] = last};
-    put_record(6, owner, WIRE_AAAA, ttl, octets, 16);
-}
-
-static struct span whole(void)
-{
-    return span_of(packet.p, packet.n);
-}
 
 /* ---- reading them ----------------------------------------------------------------------- */
 
@@ -223,47 +129,6 @@ END_TEST
 
 /* ---- answers ---------------------------------------------------------------------------- */
 
-static struct answer answer;
-static struct answer_result result;
-
-static uint32_t chance(void *context)
-{
-    uint32_t *state = context;
-    *state = *state * 1664525 + 1013904223;
-    return *state >> 8 ^ *state << 24;
-}
-
-static uint32_t state;
-static const struct answer_random random_source = {.next = chance, .context = &state};
-
-/* Responders write a packet, or set `failure`. */
-static enum answer_state failure;
-static uint8_t failure_rcode;
-static bool secure;
-static const char *why;
-
-static void run(enum lookup_kind kind, const char *name,
-                void (*respond)(const struct answer_query *))
-{
-    struct answer_query query;
-    unsigned queries = 0;
-    answer_begin(&answer, kind, span_str(name));
-    while (answer_next_query(&answer, &query)) {
-        ck_assert_uint_le(++queries, 1 + 2 * LIMIT_MX);
-        failure = ANSWER_UNASKED;
-        failure_rcode = 0;
-        secure = true;
-        why = NULL;
-        begin_packet(query.name, query.type, 0);
-        respond(&query);
-        if (failure != ANSWER_UNASKED)
-            answer_fail(&answer, &query, failure, failure_rcode, why);
-        else
-            answer_take(&answer, &query, whole(), secure, &random_source);
-    }
-    answer_write(&answer, &result);
-}
-
 /* "10 mx1.example.ch 2001:db8::1 192.0.2.1; …", addresses by their last octet: "6:1 4:1". */
 static const char *hosts_text(void)
 {
@@ -318,13 +183,13 @@ static void two_hosts(const struct answer_query *q)
 
 START_TEST(mx_in_order_with_addresses)
 {
-    run(LOOKUP_MX, "Example.CH.", two_hosts);
+    answer_run(LOOKUP_MX, "Example.CH.", two_hosts);
     check_result(LOOKUP_OK,
                  "10 mx1.example.ch secure 6:1 4:11 6:2 6:3; 20 mx2.example.ch secure 4:21 4:22",
                  "");
     ck_assert(result.secure);
     ck_assert_uint_eq(result.ttl, 500);
-    run(LOOKUP_HOST, "mx1.example.ch", two_hosts);
+    answer_run(LOOKUP_HOST, "mx1.example.ch", two_hosts);
     check_result(LOOKUP_OK, "0 mx1.example.ch secure 6:1 4:11 6:2 6:3", "");
     ck_assert_uint_eq(result.ttl, 500);
 }
@@ -341,12 +206,12 @@ static void partly_insecure(const struct answer_query *q)
 START_TEST(secure_when_all_was_validated)
 {
     insecure_name = "mx2.example.ch";
-    run(LOOKUP_MX, "example.ch", partly_insecure);
+    answer_run(LOOKUP_MX, "example.ch", partly_insecure);
     ck_assert(!result.secure);
     check_result(LOOKUP_OK,
                  "10 mx1.example.ch secure 6:1 4:11 6:2 6:3; 20 mx2.example.ch 4:21 4:22", "");
     insecure_name = "example.ch";
-    run(LOOKUP_MX, "example.ch", partly_insecure);
+    answer_run(LOOKUP_MX, "example.ch", partly_insecure);
     ck_assert(!result.secure);
     ck_assert_ptr_null(strstr(hosts_text(), "secure"));
 }
@@ -405,29 +270,29 @@ static void unusable(const struct answer_query *q)
 
 START_TEST(absences)
 {
-    run(LOOKUP_MX, "example.ch", null_mx);
+    answer_run(LOOKUP_MX, "example.ch", null_mx);
     check_result(LOOKUP_NULL_MX, "", "example.ch: accepts no mail (null MX)");
     ck_assert_uint_eq(result.ttl, 60);
-    run(LOOKUP_MX, "example.ch", root_among_others);
+    answer_run(LOOKUP_MX, "example.ch", root_among_others);
     check_result(LOOKUP_OK,
                  "10 mx1.example.ch secure 6:1 4:11 6:2 6:3; 20 mx2.example.ch secure 4:21 4:22",
                  "");
-    run(LOOKUP_MX, "example.ch", implicit);
+    answer_run(LOOKUP_MX, "example.ch", implicit);
     check_result(LOOKUP_OK, "0 example.ch secure 4:1", "");
-    run(LOOKUP_MX, "example.ch", nothing);
+    answer_run(LOOKUP_MX, "example.ch", nothing);
     check_result(LOOKUP_NO_ADDRESS, "", "example.ch: neither MX nor AAAA nor A");
-    run(LOOKUP_HOST, "example.ch", nothing);
+    answer_run(LOOKUP_HOST, "example.ch", nothing);
     check_result(LOOKUP_NO_ADDRESS, "", "example.ch: neither AAAA nor A");
-    run(LOOKUP_MX, "example.ch", no_such_domain);
+    answer_run(LOOKUP_MX, "example.ch", no_such_domain);
     check_result(LOOKUP_NO_SUCH_DOMAIN, "", "example.ch: no such domain");
     ck_assert_uint_eq(result.ttl, 99);
-    run(LOOKUP_HOST, "example.ch", no_such_domain);
+    answer_run(LOOKUP_HOST, "example.ch", no_such_domain);
     check_result(LOOKUP_NO_SUCH_DOMAIN, "", "example.ch: no such domain");
-    run(LOOKUP_MX, "example.ch", no_such_domain_by_rcode);
+    answer_run(LOOKUP_MX, "example.ch", no_such_domain_by_rcode);
     check_result(LOOKUP_NO_SUCH_DOMAIN, "", "example.ch: no such domain");
-    run(LOOKUP_MX, "example.ch", dangling);
+    answer_run(LOOKUP_MX, "example.ch", dangling);
     check_result(LOOKUP_NO_ADDRESS, "", "example.ch: no host of the MX set has an address");
-    run(LOOKUP_MX, "example.ch", unusable);
+    answer_run(LOOKUP_MX, "example.ch", unusable);
     check_result(LOOKUP_NO_ADDRESS, "", "example.ch: no host of the MX set has an address");
 }
 END_TEST
@@ -451,7 +316,7 @@ static void fails(enum wire_type type, const char *name, enum answer_state how)
     failing_type = type;
     failing_name = name;
     failing_state = how;
-    run(LOOKUP_MX, "example.ch", one_fails);
+    answer_run(LOOKUP_MX, "example.ch", one_fails);
 }
 
 START_TEST(failures_are_named)
@@ -477,7 +342,7 @@ START_TEST(failures_are_named)
     failing_name = "mx2.example.ch";
     failing_type = WIRE_A;
     failing_state = ANSWER_FAILED;
-    run(LOOKUP_HOST, "mx2.example.ch", one_fails);
+    answer_run(LOOKUP_HOST, "mx2.example.ch", one_fails);
     check_result(LOOKUP_TRY_AGAIN, "", "A mx2.example.ch: SERVFAIL");
 }
 END_TEST
@@ -496,11 +361,11 @@ static void servfail_in_packet(const struct answer_query *q)
 
 START_TEST(bad_responses_fail)
 {
-    run(LOOKUP_MX, "example.ch", malformed);
+    answer_run(LOOKUP_MX, "example.ch", malformed);
     check_result(LOOKUP_TRY_AGAIN, "", "MX example.ch: malformed response");
-    run(LOOKUP_MX, "example.ch", servfail_in_packet);
+    answer_run(LOOKUP_MX, "example.ch", servfail_in_packet);
     check_result(LOOKUP_TRY_AGAIN, "", "MX example.ch: SERVFAIL");
-    run(LOOKUP_HOST, "example.ch", servfail_in_packet);
+    answer_run(LOOKUP_HOST, "example.ch", servfail_in_packet);
     check_result(LOOKUP_TRY_AGAIN, "", "AAAA example.ch: SERVFAIL");
 }
 END_TEST
@@ -520,9 +385,9 @@ static void three_equal(const struct answer_query *q)
 START_TEST(equal_preferences_are_shuffled)
 {
     unsigned seen[3][3] = {{0}};
-    state = 1;
+    dns_chance = 1;
     for (int round = 0; round < 3000; round++) {
-        run(LOOKUP_MX, "example.ch", three_equal);
+        answer_run(LOOKUP_MX, "example.ch", three_equal);
         ck_assert_uint_eq(answer.host_count, 3);
         for (unsigned i = 0; i < 3; i++)
             seen[i][answer.hosts[i].name[0] - 'a']++;
@@ -551,7 +416,7 @@ static void very_many(const struct answer_query *q)
 
 START_TEST(the_best_of_very_many)
 {
-    run(LOOKUP_MX, "example.ch", very_many);
+    answer_run(LOOKUP_MX, "example.ch", very_many);
     ck_assert_int_eq(result.status, LOOKUP_OK);
     struct msg_reader r = {.in = span_of(result.hosts, result.hosts_length)};
     struct lookup_host host;
@@ -581,7 +446,7 @@ static void named_twice(const struct answer_query *q)
 
 START_TEST(a_host_named_twice_counts_once)
 {
-    run(LOOKUP_MX, "example.ch", named_twice);
+    answer_run(LOOKUP_MX, "example.ch", named_twice);
     check_result(LOOKUP_OK, "10 b.ch secure 4:1; 20 a.ch secure 4:1", "");
 }
 END_TEST
@@ -603,7 +468,7 @@ static const struct {
 
 START_TEST(literals_need_no_query)
 {
-    run(_i % 2 == 0 ? LOOKUP_MX : LOOKUP_HOST, literals[_i].name, must_not_be_asked);
+    answer_run(_i % 2 == 0 ? LOOKUP_MX : LOOKUP_HOST, literals[_i].name, must_not_be_asked);
     check_result(LOOKUP_OK, literals[_i].hosts, "");
     ck_assert(!result.secure);
 }
@@ -632,7 +497,7 @@ static const char *const bad_names[] = {
 
 START_TEST(bad_names_need_no_query)
 {
-    run(LOOKUP_MX, bad_names[_i], must_not_be_asked);
+    answer_run(LOOKUP_MX, bad_names[_i], must_not_be_asked);
     check_result(LOOKUP_BAD_NAME, "", "not a host name");
     ck_assert(lookup_permanent(result.status));
 }
@@ -640,10 +505,10 @@ END_TEST
 
 START_TEST(long_names_are_asked_for)
 {
-    run(LOOKUP_HOST,
-        LABEL "." LABEL "." LABEL "."
-              "abcdefghijklmnopqrstuvwxyz_-0123456789abcdefghijklmnopqrstuvw",
-        nothing);
+    answer_run(LOOKUP_HOST,
+               LABEL "." LABEL "." LABEL "."
+                     "abcdefghijklmnopqrstuvwxyz_-0123456789abcdefghijklmnopqrstuvw",
+               nothing);
     ck_assert_int_eq(result.status, LOOKUP_NO_ADDRESS);
 }
 END_TEST

@@ -143,6 +143,8 @@ bool client_open(struct worker *w, struct destination *d)
     c->destination = d;
     c->route = d->route_index;
     c->candidate = *candidate;
+    if (candidate->tlsa > 0)
+        c->tlsa = d->tlsa[candidate->tlsa - 1];
     c->recipient_max = LIMIT_CLIENT_RECIPIENTS;
     name_relay(c);
     c->stream = stream_connect(w, &candidate->address, &client_owner, c);
@@ -157,7 +159,8 @@ bool client_open(struct worker *w, struct destination *d)
         return true; /* perhaps another one can */
     }
     c->generation = generation_hold(g);
-    bool require = policy_route(&g->policy, c->route).tls_require;
+    bool require =
+        policy_route(&g->policy, c->route).tls_require || candidate->tlsa > 0 || candidate->encrypt;
     c->config = (struct smtp_client_config){
         .hostname = g->settings.hostname,
         .tls = require               ? SMTP_TLS_REQUIRE
@@ -201,7 +204,8 @@ static void start_tls(struct worker *w, struct client *c)
     stream_deadline(w, c->stream, LIMIT_HANDSHAKE_MICROSECONDS);
     if (!stream_start_tls(w, c->stream, context, false, g->number, (uint16_t)c->route,
                           own ? (uint16_t)route.identity : 0, span_str(c->candidate.host),
-                          route.tls_require && route.tls.trust != POLICY_NONE))
+                          c->tlsa.n > 0 || (route.tls_require && route.tls.trust != POLICY_NONE),
+                          c->tlsa.n > 0 ? &c->tlsa : NULL))
         client_broke(w, c, "no memory for TLS");
 }
 

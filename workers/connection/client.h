@@ -44,6 +44,7 @@ struct client {
     struct seven_bit *converter; /* NULL, or what the body goes through: on the heap, ours */
     struct candidate candidate;
     bool tls_unmet;               /* the route's demand of TLS was not met */
+    struct stream_tlsa tlsa;      /* n 0: none */
     char relay[LIMIT_RELAY_TEXT]; /* "host[address]:port" */
 };
 

@@ -4,10 +4,12 @@
 #include "engine/smtp/address.h"
 #include "lookup.h"
 #include "status.h"
+#include "tlsa.h"
 #include "workers/connection/client.h"
 #include "workers/connection/worker.h"
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 _Static_assert((LIMIT_DESTINATION_BUCKETS & (LIMIT_DESTINATION_BUCKETS - 1)) == 0, "a mask");
 
@@ -117,6 +119,7 @@ void destination_timer(struct worker *w, struct timer *t)
     while (*p != d)
         p = &(*p)->next_in_bucket;
     *p = d->next_in_bucket;
+    free(d->tlsa);
     pool_put(&w->queue.destinations, d);
 }
 
@@ -304,12 +307,14 @@ static uint64_t destination_id(struct worker *w, const struct destination *d)
 }
 
 static void add_candidate(struct destination *d, struct span host, uint8_t family,
-                          const unsigned char *octets, uint16_t port)
+                          const unsigned char *octets, uint16_t port, uint16_t tlsa, bool encrypt)
 {
     if (d->candidate_count == LIMIT_CANDIDATES)
         return;
     struct candidate *c = &d->candidates[d->candidate_count++];
     memset(c, 0, sizeof *c);
+    c->tlsa = tlsa;
+    c->encrypt = encrypt;
     host = span_head(host, LIMIT_DOMAIN);
     memcpy(c->host, host.p, host.n);
     if (family == 4) {
@@ -329,6 +334,12 @@ static void known(struct worker *w, struct destination *d)
     destination_run(w, d);
 }
 
+/* A partner's demand stands above what the DNS says: then it is not even asked. */
+static uint16_t tlsa_port(const struct policy_route *route, uint16_t port)
+{
+    return route->tls_dane && route->tls.trust == POLICY_NONE ? port : 0;
+}
+
 /* Asks for the next host of a route with hosts; those given as addresses need no question. */
 static void ask_hosts(struct worker *w, struct destination *d, const struct policy *p)
 {
@@ -336,10 +347,10 @@ static void ask_hosts(struct worker *w, struct destination *d, const struct poli
     for (; d->asking_host < route.hosts.count; d->asking_host++) {
         struct policy_host h = policy_route_host(p, d->route_index, d->asking_host);
         if (h.address.family != 0) {
-            add_candidate(d, h.name, h.address.family, h.address.bytes, h.port);
+            add_candidate(d, h.name, h.address.family, h.address.bytes, h.port, 0, false);
             continue;
         }
-        if (resolver_ask(w, destination_id(w, d), LOOKUP_HOST, h.name))
+        if (resolver_ask(w, destination_id(w, d), LOOKUP_HOST, h.name, tlsa_port(&route, h.port)))
             return;
         (void)snprintf(d->reason, sizeof d->reason, "the resolver is not there");
     }
@@ -366,6 +377,7 @@ static void ask(struct worker *w, struct destination *d)
     }
     d->state = DESTINATION_ASKING;
     d->candidate_count = 0;
+    d->tlsa_count = 0;
     d->asking_host = 0;
     d->known_until = w->now + LIMIT_KNOWN_MICROSECONDS;
     if (route.kind == POLICY_ROUTE_HOSTS) {
@@ -373,7 +385,7 @@ static void ask(struct worker *w, struct destination *d)
         return;
     }
     struct span name = route.kind == POLICY_ROUTE_MX ? route.mx : span_str(d->domain);
-    if (!resolver_ask(w, destination_id(w, d), LOOKUP_MX, name)) {
+    if (!resolver_ask(w, destination_id(w, d), LOOKUP_MX, name, tlsa_port(&route, route.port))) {
         d->state = DESTINATION_UNKNOWN;
         destination_failed(w, d, "the resolver is not there", false, "4.4.3");
     }
@@ -384,13 +396,51 @@ static const char *permanent_status(unsigned status)
     return status == LOOKUP_NULL_MX ? "5.1.10" : status == LOOKUP_NO_ADDRESS ? "5.4.4" : "5.1.2";
 }
 
+/* RFC 7672 2.2: a host whose TLSA records can't be had is not used; one whose records are all
+ * unusable is spoken to by TLS only. False: it must be passed over. */
+static bool take_tlsa(struct destination *d, const struct lookup_host *host, uint16_t *set,
+                      bool *encrypt)
+{
+    *set = 0;
+    *encrypt = false;
+    if (host->tlsa == LOOKUP_TLSA_FAILED) {
+        (void)snprintf(d->reason, sizeof d->reason, "%.*s", (int)host->tlsa_records.n,
+                       (const char *)host->tlsa_records.p);
+        return false;
+    }
+    if (host->tlsa == LOOKUP_TLSA_NONE)
+        return true;
+    *encrypt = !tlsa_any_usable(host->tlsa_records);
+    if (*encrypt)
+        return true;
+    if (!d->tlsa)
+        d->tlsa = calloc(LIMIT_CANDIDATES, sizeof *d->tlsa);
+    if (!d->tlsa || d->tlsa_count == LIMIT_CANDIDATES) {
+        (void)snprintf(d->reason, sizeof d->reason, "no memory for TLSA records");
+        return false;
+    }
+    struct stream_tlsa *t = &d->tlsa[d->tlsa_count++];
+    t->n = (uint16_t)host->tlsa_records.n;
+    memcpy(t->records, host->tlsa_records.p, host->tlsa_records.n);
+    memcpy(t->base, host->tlsa_base.p, host->tlsa_base.n);
+    t->base[host->tlsa_base.n] = '\0';
+    *set = (uint16_t)d->tlsa_count;
+    return true;
+}
+
 static void take_hosts(struct destination *d, struct span hosts, uint16_t port)
 {
+    uint16_t set;
+    bool encrypt;
     struct msg_reader r = {.in = hosts};
     struct lookup_host host;
-    while (lookup_next_host(&r, &host))
+    while (lookup_next_host(&r, &host)) {
+        if (!take_tlsa(d, &host, &set, &encrypt))
+            continue;
         for (unsigned i = 0; i < host.count; i++)
-            add_candidate(d, host.name, host.addresses[i].family, host.addresses[i].octets, port);
+            add_candidate(d, host.name, host.addresses[i].family, host.addresses[i].octets, port,
+                          set, encrypt);
+    }
 }
 
 void destination_found(struct worker *w, const struct msg_lookup_result *r)

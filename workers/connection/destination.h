@@ -20,6 +20,8 @@ struct candidate {
     char host[LIMIT_DOMAIN + 1]; /* the name that the certificate must show; or the literal */
     uint64_t bad_until;          /* microseconds, monotonic */
     bool in_clear;               /* its TLS failed, and the route does not demand it */
+    uint16_t tlsa;               /* 1 + of the destination's sets; 0: none */
+    bool encrypt;                /* it has TLSA records, none of them usable: TLS, not verified */
     bool no_chunking;            /* offers CHUNKING and does not know BDAT */
 };
 
@@ -52,7 +54,9 @@ struct destination {
     bool listed[DESTINATION_LISTS];
     struct timer timer; /* when its pace lets it go on; nothing left to do: to be forgotten */
     char reason[LIMIT_REASON];
-    char status[12]; /* that goes with it, when a host failed (RFC 3463) */
+    char status[12];          /* that goes with it, when a host failed (RFC 3463) */
+    struct stream_tlsa *tlsa; /* LIMIT_CANDIDATES sets, once there was one */
+    uint32_t tlsa_count;
     uint32_t candidate_count;
     struct candidate candidates[LIMIT_CANDIDATES];
 };

@@ -126,16 +126,19 @@ void keeper_ask_verdict(struct worker *w, struct stream *s)
         .subject = s->tls->subject,
         .host = span_str(s->tls->host),
         .chain = span_of(chain, list.n),
+        .base = s->tls->tlsa ? span_str(s->tls->tlsa->base) : SPAN_EMPTY,
+        .tlsa = s->tls->tlsa ? span_of(s->tls->tlsa->records, s->tls->tlsa->n) : SPAN_EMPTY,
     };
     counter_add(w->counters, COUNTER_keeper_verifies, 1);
     if (list.overflow || !link_send(w, LINK_KEEPER, &m))
         stream_verdict(w, s, NULL, false);
 }
 
-bool resolver_ask(struct worker *w, uint64_t id, uint8_t kind, struct span name)
+bool resolver_ask(struct worker *w, uint64_t id, uint8_t kind, struct span name, uint16_t tlsa_port)
 {
     struct ipc_message m = {.kind = MSG_lookup_request};
-    m.lookup_request = (struct msg_lookup_request){.id = id, .kind = kind, .name = name};
+    m.lookup_request =
+        (struct msg_lookup_request){.id = id, .kind = kind, .name = name, .tlsa_port = tlsa_port};
     counter_add(w->counters, COUNTER_lookups, 1);
     return link_send(w, LINK_RESOLVER, &m);
 }

@@ -56,7 +56,8 @@ void keeper_ask_verdict(struct worker *w, struct stream *s);
 
 /* ---- to the resolver -------------------------------------------------------------------- */
 /* False: the resolver is not there. The answer goes to destination_found by id. */
-bool resolver_ask(struct worker *w, uint64_t id, uint8_t kind, struct span name);
+bool resolver_ask(struct worker *w, uint64_t id, uint8_t kind, struct span name,
+                  uint16_t tlsa_port);
 
 /* ---- to control ------------------------------------------------------------------------- */
 void link_answer_control(struct worker *w, const struct ipc_message *m);

@@ -165,6 +165,10 @@ static void make_key(const struct stream *s, struct stream_tls *t)
     add(&ctx, &t->subject, sizeof t->subject);
     add(&ctx, &port, sizeof port);
     add(&ctx, t->host, strlen(t->host));
+    if (t->tlsa) { /* other records: whatever was verified by the old ones is void */
+        add(&ctx, t->tlsa->base, strlen(t->tlsa->base));
+        add(&ctx, t->tlsa->records, t->tlsa->n);
+    }
     SHA256_Final(t->resume_key, &ctx);
 }
 

@@ -242,7 +242,7 @@ static enum step on_starttls(struct worker *w, struct session *s, struct smtp_ou
     smtp_server_accept(&s->smtp, out);
     if (!session_send(w, s, out) ||
         !stream_start_tls(w, s->stream, g->server, true, g->number, (uint16_t)g->flow,
-                          (uint16_t)g->flow_settings.identity, SPAN_EMPTY, false)) {
+                          (uint16_t)g->flow_settings.identity, SPAN_EMPTY, false, NULL)) {
         session_drop(w, s, "no memory for TLS");
         return STEP_GONE;
     }

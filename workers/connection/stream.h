@@ -66,6 +66,13 @@ enum { RESUME_KEY = 32 };
 
 enum stream_wait { STREAM_WAIT_NONE, STREAM_WAIT_SIGNATURE, STREAM_WAIT_VERDICT };
 
+/* Usable TLSA records of a host, and the name that they belong to. */
+struct stream_tlsa {
+    uint16_t n;
+    char base[LIMIT_DOMAIN + 1];
+    unsigned char records[LIMIT_TLSA];
+};
+
 struct stream_tls {
     struct tls_connection connection;
     struct stream_verdict verdict;
@@ -77,6 +84,8 @@ struct stream_tls {
     uint32_t generation; /* of the policy that the handshake began with */
     uint16_t subject;    /* flow (server) or route (client): whose demand governs */
     uint16_t identity;   /* whose key signs */
+    const struct stream_tlsa
+        *tlsa; /* client: what the server is verified by, the owner's; NULL: none */
     unsigned char resume_key[RESUME_KEY]; /* client: what its sessions are kept by */
     char host[LIMIT_DOMAIN + 1];
 };
@@ -139,7 +148,7 @@ void stream_deadline(struct worker *w, struct stream *s, uint64_t microseconds);
  * must have been dealt with before. False: no memory. */
 bool stream_start_tls(struct worker *w, struct stream *s, struct tls_context *context, bool server,
                       uint32_t generation, uint16_t subject, uint16_t identity, struct span host,
-                      bool must_verify);
+                      bool must_verify, const struct stream_tlsa *tlsa);
 
 /* The keeper's answers. An empty signature and a NULL verdict are failures. */
 void stream_signature(struct worker *w, struct stream *s, struct span signature);

@@ -305,7 +305,7 @@ void stream_resume(struct worker *w, struct stream *s)
 
 bool stream_start_tls(struct worker *w, struct stream *s, struct tls_context *context, bool server,
                       uint32_t generation, uint16_t subject, uint16_t identity, struct span host,
-                      bool must_verify)
+                      bool must_verify, const struct stream_tlsa *tlsa)
 {
     struct stream_tls *t = pool_get(&w->stream_tls);
     if (!t)
@@ -315,6 +315,7 @@ bool stream_start_tls(struct worker *w, struct stream *s, struct tls_context *co
     t->broken = false;
     t->must_verify = must_verify;
     t->offered = false;
+    t->tlsa = tlsa;
     t->handshaking = true;
     t->generation = generation;
     t->subject = subject;
@@ -323,7 +324,7 @@ bool stream_start_tls(struct worker *w, struct stream *s, struct tls_context *co
     memcpy(t->host, host.p, host.n);
     t->host[host.n] = '\0';
     if (!(server ? tls_start_server(&t->connection, context)
-                 : tls_start_client(&t->connection, context, t->host))) {
+                 : tls_start_client(&t->connection, context, tlsa ? tlsa->base : t->host))) {
         pool_put(&w->stream_tls, t);
         return false;
     }

@@ -1,17 +1,20 @@
 /* Recent verdicts, found by a digest of everything that they depend on. */
 #include "workers/keeper/cache.h"
+#include "engine/ipc/ipc.h"
 #include <openssl/sha.h>
 
-struct cache_key cache_key(unsigned purpose, unsigned subject, struct span host, struct span chain)
+struct cache_key cache_key(const struct msg_verify_request *r)
 {
     struct cache_key key;
     SHA256_CTX ctx;
     /* Lengths first, so that no two questions are the same bytes. */
-    const uint64_t header[] = {purpose, subject, host.n, chain.n};
+    const uint64_t header[] = {r->purpose, r->subject, r->host.n, r->chain.n, r->base.n, r->tlsa.n};
     SHA256_Init(&ctx);
     SHA256_Update(&ctx, header, sizeof header);
-    SHA256_Update(&ctx, host.p, host.n);
-    SHA256_Update(&ctx, chain.p, chain.n);
+    SHA256_Update(&ctx, r->host.p, r->host.n);
+    SHA256_Update(&ctx, r->chain.p, r->chain.n);
+    SHA256_Update(&ctx, r->base.p, r->base.n);
+    SHA256_Update(&ctx, r->tlsa.p, r->tlsa.n);
     SHA256_Final(key.digest, &ctx);
     return key;
 }

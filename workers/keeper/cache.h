@@ -26,7 +26,8 @@ struct cache {
     struct cache_entry entries[LIMIT_VERDICTS];
 };
 
-struct cache_key cache_key(unsigned purpose, unsigned subject, struct span host, struct span chain);
+struct msg_verify_request;
+struct cache_key cache_key(const struct msg_verify_request *request);
 
 /* NULL when there is none that is still good. Valid until the next cache_store. */
 const struct verdict *cache_find(const struct cache *cache, const struct cache_key *key,

@@ -238,7 +238,8 @@ void generation_watch(struct generation *g, uint64_t now)
 {
     for (uint32_t i = 0; i < policy_count(&g->policy, POLICY_IDENTITIES); i++) {
         struct generation_slot *slot = &g->identities[i];
-        unsigned mark = slot->identity.leaf != NULL ? mark_of(slot->identity.leaf, now) : UINT32_MAX;
+        unsigned mark =
+            slot->identity.leaf != NULL ? mark_of(slot->identity.leaf, now) : UINT32_MAX;
         if (mark >= slot->days)
             continue;
         slot->days = mark;

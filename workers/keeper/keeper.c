@@ -3,6 +3,7 @@
 #include "crash_point.h"
 #include "status.h"
 #include "workers/keeper/certificate.h"
+#include "workers/keeper/dane.h"
 #include "workers/keeper/signer.h"
 
 /* ---- generations ---- */
@@ -135,17 +136,24 @@ static enum keeper_status sign(const struct keeper *k, struct span flow,
 
 /* ---- verdicts ---- */
 
-static void verify_server(const struct generation *g, uint16_t route, struct span host,
+/* The order of RFC 7672 and of partners: who names a trust store has agreed on it with the other
+ * side, and is not overruled by what stands in the DNS. */
+static void verify_server(const struct generation *g, const struct msg_verify_request *r,
                           STACK_OF(X509) * list, uint64_t now, struct verdict *v)
 {
-    const struct verify_demand *demand = &g->routes[route];
+    const struct verify_demand *demand = &g->routes[r->subject];
+    if (demand->trust == NULL && r->tlsa.n > 0) {
+        const struct span names[] = {r->base, r->host};
+        v->verified = dane_met(list, r->tlsa, names, 2, now, v->reason);
+        return;
+    }
     if (demand->trust == NULL) {
         v->verified = true;
         text_format(v->reason, "not verified: the route names no trust");
         return;
     }
     v->verified = verify_path(list, demand->trust, TLS_PEER_SERVER, now, v->reason) &&
-                  verify_identity(sk_X509_value(list, 0), demand, host, v->reason);
+                  verify_identity(sk_X509_value(list, 0), demand, r->host, v->reason);
 }
 
 enum path { PATH_UNKNOWN, PATH_GOOD, PATH_BAD };
@@ -225,8 +233,7 @@ static enum keeper_status verify(const struct keeper *k, struct span flow,
     if (server ? request->subject >= policy_count(p, POLICY_ROUTES) : request->subject != a.flow)
         return refuse(answer, "verdict for a route that does not exist or another flow");
     struct verdict *v = &answer->verdict;
-    struct cache_key key =
-        cache_key(request->purpose, request->subject, request->host, request->chain);
+    struct cache_key key = cache_key(request);
     const struct verdict *known = cache_find(&a.generation->cache, &key, now);
     if (known != NULL) {
         *v = *known;
@@ -240,7 +247,7 @@ static enum keeper_status verify(const struct keeper *k, struct span flow,
     }
     verify_describe(sk_X509_value(list, 0), v);
     if (server)
-        verify_server(a.generation, request->subject, request->host, list, now, v);
+        verify_server(a.generation, request, list, now, v);
     else
         verify_client(a.generation, list, now, v);
     sk_X509_pop_free(list, X509_free);

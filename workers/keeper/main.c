@@ -32,7 +32,7 @@ struct channel {
 struct process {
     struct keeper keeper;
     uint64_t watched; /* seconds since 1970: the last look at the certificates' ends */
-    uint32_t first; /* the generation that it was started with: served even when expired */
+    uint32_t first;   /* the generation that it was started with: served even when expired */
     int master;
     struct channel channels[LIMIT_ROLE_ITEMS];
     struct keeper_answer answer;

@@ -168,6 +168,8 @@ bool verify_path(STACK_OF(X509) * chain, const struct trust *trust, unsigned pur
     } else {
         X509_VERIFY_PARAM *parameters = X509_STORE_CTX_get0_param(ctx);
         unsigned long flags = X509_V_FLAG_TRUSTED_FIRST;
+        if (trust->partial)
+            flags |= X509_V_FLAG_PARTIAL_CHAIN;
         if (trust->revocation) {
             flags |= X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL;
             X509_STORE_CTX_set_verify_cb(ctx, allow_no_list);

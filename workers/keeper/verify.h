@@ -16,6 +16,7 @@ struct trust {
     X509_STORE *store;        /* NULL: could not be loaded */
     unsigned count;           /* certificates */
     unsigned char digest[32]; /* of its files */
+    bool partial;             /* a certificate that is no root may end the path too */
     bool revocation;          /* it has lists of revoked certificates */
 };
 

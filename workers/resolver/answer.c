@@ -1,5 +1,6 @@
 /* Assembling the answer of a look-up: MX order, implicit and null MX, addresses, the verdict. */
 #include "workers/resolver/answer.h"
+#include "tlsa.h"
 #include <arpa/inet.h>
 #include <stdio.h>
 
@@ -78,11 +79,12 @@ static void add_self(struct answer *a)
     memcpy(a->hosts[0].name, a->name, sizeof a->name);
 }
 
-void answer_begin(struct answer *a, enum lookup_kind kind, struct span name)
+void answer_begin(struct answer *a, enum lookup_kind kind, struct span name, uint16_t tlsa_port)
 {
     BUG_ON(kind != LOOKUP_HOST && kind != LOOKUP_MX);
     memset(a, 0, sizeof *a);
     a->kind = kind;
+    a->tlsa_port = tlsa_port;
     if (take_literal(a, name))
         return;
     a->bad_name = !take_name(a, name);
@@ -91,6 +93,55 @@ void answer_begin(struct answer *a, enum lookup_kind kind, struct span name)
 }
 
 /* ---- queries and their outcomes --------------------------------------------------------- */
+
+static bool host_secure(const struct answer *a, const struct answer_host *host)
+{
+    bool secure = !a->literal && (a->kind == LOOKUP_HOST || a->mx.secure);
+    for (enum answer_family f = 0; f < ANSWER_FAMILIES; f++)
+        if (!is_failure(&host->parts[f]))
+            secure = secure && host->parts[f].secure;
+    return secure;
+}
+
+/* RFC 7672 2.2.2: the name that CNAMEs led to comes first, if all of the way was validated; then
+ * the host's own. Where its addresses are not, only an alias may still have TLSA records of its
+ * own; and hosts of an MX set that is not validated may be anybody's. NULL: no further one. */
+static const char *tlsa_base(const struct answer *a, const struct answer_host *host,
+                             unsigned attempt)
+{
+    bool secure = host_secure(a, host);
+    if (a->tlsa_port == 0 || a->literal || (a->kind == LOOKUP_MX && !a->mx.secure))
+        return NULL;
+    if (host->counts[ANSWER_IPV4] + host->counts[ANSWER_IPV6] == 0)
+        return NULL;
+    if (secure && host->aliased && host->expanded[0] != '\0')
+        return attempt == 0 ? host->expanded : attempt == 1 ? host->name : NULL;
+    return attempt == 0 && (secure || host->aliased) ? host->name : NULL;
+}
+
+static bool settled(const struct answer_part *part)
+{
+    return part->state != ANSWER_UNASKED && part->state != ANSWER_ASKED;
+}
+
+static bool next_tlsa(const struct answer *a, unsigned h, struct answer_host *host,
+                      struct answer_query *query)
+{
+    struct answer_tlsa *t = &host->tlsa;
+    const char *base = tlsa_base(a, host, t->attempt);
+    if (t->part.state != ANSWER_UNASKED || base == NULL || !settled(&host->parts[ANSWER_IPV4]) ||
+        !settled(&host->parts[ANSWER_IPV6]))
+        return false;
+    (void)snprintf(t->base, sizeof t->base, "%s", base);
+    int n = snprintf(t->query, sizeof t->query, "_%u._tcp.%s", a->tlsa_port, base);
+    if (n > LIMIT_DOMAIN - 2) { /* no such name can exist */
+        t->part.state = ANSWER_NO_NAME;
+        return false;
+    }
+    t->part.state = ANSWER_ASKED;
+    *query = (struct answer_query){.host = h, .type = WIRE_TLSA, .name = t->query};
+    return true;
+}
 
 bool answer_next_query(struct answer *a, struct answer_query *query)
 {
@@ -111,6 +162,8 @@ bool answer_next_query(struct answer *a, struct answer_query *query)
                 .host = h, .family = f, .type = family_types[f], .name = host->name};
             return true;
         }
+        if (next_tlsa(a, h, host, query))
+            return true;
     }
     return false;
 }
@@ -120,6 +173,8 @@ static struct answer_part *part_of(struct answer *a, const struct answer_query *
     if (query->host == ANSWER_MX_QUERY)
         return &a->mx;
     BUG_ON(query->host >= a->host_count || query->family >= ANSWER_FAMILIES);
+    if (query->type == WIRE_TLSA)
+        return &a->hosts[query->host].tlsa.part;
     return &a->hosts[query->host].parts[query->family];
 }
 
@@ -225,6 +280,38 @@ static void take_mx_set(struct answer *a, struct span packet, bool secure,
     a->null_mx = a->mx.state == ANSWER_FOUND && context.root && summary.records == 1;
 }
 
+static void take_tlsa(void *context, const struct wire_record *record)
+{
+    struct answer_tlsa *t = context;
+    struct msg_writer w = {.p = t->records, .n = t->n, .capacity = sizeof t->records};
+    const struct tlsa one = {record->usage, record->selector, record->matching, record->data};
+    tlsa_put(&w, &one);
+    t->left_out |= w.overflow;
+    if (!w.overflow)
+        t->n = (uint16_t)w.n;
+}
+
+/* Records that nobody vouches for count as none; so does a denial. The next base has its turn. */
+static void take_tlsa_set(struct answer_host *host, struct span packet, bool secure)
+{
+    struct answer_tlsa *t = &host->tlsa;
+    struct wire_summary summary;
+    t->n = 0;
+    if (!wire_read(packet, WIRE_TLSA, take_tlsa, t, &summary)) {
+        t->part.state = ANSWER_MALFORMED;
+        return;
+    }
+    settle(&t->part, &summary, secure);
+    /* What has no room must not look as if it was never there. */
+    if (t->left_out && secure && !tlsa_any_usable(span_of(t->records, t->n)))
+        t->part.state = ANSWER_MALFORMED;
+    if (is_failure(&t->part) || (t->part.state == ANSWER_FOUND && secure))
+        return;
+    t->n = 0;
+    t->attempt++;
+    t->part.state = ANSWER_UNASKED;
+}
+
 void answer_take(struct answer *a, const struct answer_query *query, struct span packet,
                  bool secure, const struct answer_random *random)
 {
@@ -236,11 +323,19 @@ void answer_take(struct answer *a, const struct answer_query *query, struct span
         return;
     }
     struct answer_host *host = &a->hosts[query->host];
+    if (query->type == WIRE_TLSA) {
+        take_tlsa_set(host, packet, secure);
+        return;
+    }
     if (wire_read(packet, query->type, query->family == ANSWER_IPV6 ? take_v6 : take_v4, host,
                   &summary))
         settle(part, &summary, secure);
     else
         part->state = ANSWER_MALFORMED;
+    if (part->state == ANSWER_FOUND && summary.aliased) {
+        host->aliased = true;
+        memcpy(host->expanded, summary.name, sizeof host->expanded);
+    }
     if (part->state != ANSWER_FOUND)
         host->counts[query->family] = 0;
 }
@@ -259,6 +354,50 @@ void answer_fail(struct answer *a, const struct answer_query *query, enum answer
 }
 
 /* ---- the verdict ------------------------------------------------------------------------ */
+
+/* "MX im.post.ch: time-out" */
+static void explain(const struct answer *a, const char *type, const char *name,
+                    const struct answer_part *part, char *text, size_t capacity)
+{
+    static const char *const texts[] = {
+        [ANSWER_TIME_OUT] = "time-out",
+        [ANSWER_BUSY] = "too many queries under way",
+        [ANSWER_MALFORMED] = "malformed response",
+        [ANSWER_BOGUS] = "bogus",
+    };
+    bool by_rcode = part->state == ANSWER_FAILED;
+    bool detail = part->state == ANSWER_BOGUS && a->detail[0] != '\0';
+    (void)snprintf(text, capacity, "%s %s: %s%s%s%s", type, name,
+                   by_rcode ? wire_rcode_text(part->rcode) : texts[part->state], detail ? " (" : "",
+                   detail ? a->detail : "", detail ? ")" : "");
+}
+
+/* The end of the look-up's time may have come before the question: that is no "there are none". */
+static struct answer_part tlsa_outcome(const struct answer *a, const struct answer_host *host)
+{
+    struct answer_part part = host->tlsa.part;
+    if (!settled(&part) && tlsa_base(a, host, host->tlsa.attempt) != NULL)
+        part.state = ANSWER_TIME_OUT;
+    return part;
+}
+
+static void write_tlsa(const struct answer *a, const struct answer_host *host, struct msg_writer *w)
+{
+    const struct answer_tlsa *t = &host->tlsa;
+    struct answer_part part = tlsa_outcome(a, host);
+    char why[LIMIT_REASON];
+    if (is_failure(&part)) {
+        explain(a, "TLSA", host->name, &part, why, sizeof why);
+        msg_put_u8(w, LOOKUP_TLSA_FAILED);
+        msg_put_span(w, SPAN_EMPTY);
+        msg_put_span(w, span_str(why));
+        return;
+    }
+    bool found = part.state == ANSWER_FOUND;
+    msg_put_u8(w, found ? LOOKUP_TLSA_FOUND : LOOKUP_TLSA_NONE);
+    msg_put_span(w, found ? span_str(t->base) : SPAN_EMPTY);
+    msg_put_span(w, found ? span_of(t->records, t->n) : SPAN_EMPTY);
+}
 
 /* RFC 5321 leaves the order of a host's addresses open: IPv6 first, then the families in turn, so
  * that a family that does not get through costs one attempt before the other has its chance. */
@@ -285,16 +424,18 @@ static bool write_host(const struct answer *a, const struct answer_host *host, b
             written++;
         }
     }
+    write_tlsa(a, host, w);
     return true;
 }
 
-static bool host_secure(const struct answer *a, const struct answer_host *host)
+static uint32_t host_ttl(const struct answer_host *host, uint32_t ttl)
 {
-    bool secure = !a->literal && (a->kind == LOOKUP_HOST || a->mx.secure);
     for (enum answer_family f = 0; f < ANSWER_FAMILIES; f++)
-        if (!is_failure(&host->parts[f]))
-            secure = secure && host->parts[f].secure;
-    return secure;
+        if (!is_failure(&host->parts[f]) && host->parts[f].ttl < ttl)
+            ttl = host->parts[f].ttl;
+    if (host->tlsa.part.state == ANSWER_FOUND && host->tlsa.part.ttl < ttl)
+        ttl = host->tlsa.part.ttl;
+    return is_failure(&host->tlsa.part) ? 0 : ttl;
 }
 
 static uint32_t smallest_ttl(const struct answer *a)
@@ -303,29 +444,16 @@ static uint32_t smallest_ttl(const struct answer *a)
     if (a->kind == LOOKUP_MX && !a->literal && a->mx.ttl < ttl)
         ttl = a->mx.ttl;
     for (unsigned h = 0; h < a->host_count && !a->literal; h++)
-        for (enum answer_family f = 0; f < ANSWER_FAMILIES; f++)
-            if (!is_failure(&a->hosts[h].parts[f]) && a->hosts[h].parts[f].ttl < ttl)
-                ttl = a->hosts[h].parts[f].ttl;
+        ttl = host_ttl(&a->hosts[h], ttl);
     return ttl;
 }
 
-/* "MX im.post.ch: time-out" */
 static void name_failure(const struct answer *a, const char *type, const char *name,
                          const struct answer_part *part, struct answer_result *out)
 {
-    static const char *const texts[] = {
-        [ANSWER_TIME_OUT] = "time-out",
-        [ANSWER_BUSY] = "too many queries under way",
-        [ANSWER_MALFORMED] = "malformed response",
-        [ANSWER_BOGUS] = "bogus",
-    };
-    bool by_rcode = part->state == ANSWER_FAILED;
-    bool detail = part->state == ANSWER_BOGUS && a->detail[0] != '\0';
     out->status = part->state == ANSWER_BOGUS ? LOOKUP_BOGUS : LOOKUP_TRY_AGAIN;
     out->ttl = 0;
-    (void)snprintf(out->reason, sizeof out->reason, "%s %s: %s%s%s%s", type, name,
-                   by_rcode ? wire_rcode_text(part->rcode) : texts[part->state], detail ? " (" : "",
-                   detail ? a->detail : "", detail ? ")" : "");
+    explain(a, type, name, part, out->reason, sizeof out->reason);
 }
 
 static bool find_failure(const struct answer *a, struct answer_result *out)

@@ -33,6 +33,17 @@ struct answer_part {
 
 enum answer_family { ANSWER_IPV6, ANSWER_IPV4, ANSWER_FAMILIES };
 
+/* The TLSA records of a host: for the name at the end of its CNAMEs, then for its own. */
+struct answer_tlsa {
+    struct answer_part part;
+    uint8_t attempt;
+    bool left_out; /* a record had no room */
+    char base[LIMIT_DOMAIN + 1];
+    char query[LIMIT_DOMAIN + 1]; /* "_25._tcp.base" */
+    uint16_t n;
+    unsigned char records[LIMIT_TLSA]; /* tlsa.h */
+};
+
 struct answer_host {
     uint16_t preference;
     uint32_t order; /* random: shuffles equal preferences */
@@ -41,10 +52,14 @@ struct answer_host {
     uint8_t counts[ANSWER_FAMILIES];
     uint8_t v6[LIMIT_HOST_ADDRESSES][16];
     uint8_t v4[LIMIT_HOST_ADDRESSES][4];
+    bool aliased;
+    char expanded[LIMIT_DOMAIN + 1];
+    struct answer_tlsa tlsa;
 };
 
 struct answer {
     enum lookup_kind kind;
+    uint16_t tlsa_port; /* 0: not wanted */
     char name[LIMIT_DOMAIN + 1];
     bool literal; /* the name is an address; nothing is asked */
     bool bad_name;
@@ -74,7 +89,7 @@ struct answer_random {
 /* Begins a look-up. The name may be a domain with or without trailing dot, an address ("192.0.2.1",
  * "2001:db8::1") or an address literal of RFC 5321 4.1.3. An unknown kind is a bug of the caller.
  */
-void answer_begin(struct answer *a, enum lookup_kind kind, struct span name);
+void answer_begin(struct answer *a, enum lookup_kind kind, struct span name, uint16_t tlsa_port);
 
 /* The next query that is to be asked, which is thereby marked as asked; false when there is none
  * at present (outcomes of others may bring new ones). */

@@ -119,7 +119,7 @@ static void start(struct channel *channel, const struct msg_lookup_request *requ
     struct lookup *lookup = NULL;
     if (channel->lookup_count < LIMIT_CHANNEL_LOOKUPS)
         lookup = lookup_begin(&channel->all->lookups, channel, request->id,
-                              (enum lookup_kind)request->kind, request->name);
+                              (enum lookup_kind)request->kind, request->name, request->tlsa_port);
     if (lookup == NULL) {
         channel->refusal = true;
         channel->refused = request->id;

@@ -127,7 +127,7 @@ static void timed_out(int fd, short bits, void *context)
 }
 
 struct lookup *lookup_begin(struct lookups *all, void *owner, uint64_t id, enum lookup_kind kind,
-                            struct span name)
+                            struct span name, uint16_t tlsa_port)
 {
     struct lookup *lookup = pool_get(&all->lookups);
     if (lookup == NULL)
@@ -138,7 +138,7 @@ struct lookup *lookup_begin(struct lookups *all, void *owner, uint64_t id, enum 
     lookup->next = lookup->previous = NULL;
     lookup->queries = NULL;
     lookup->asking = lookup->ended = lookup->done = false;
-    answer_begin(&lookup->answer, kind, name);
+    answer_begin(&lookup->answer, kind, name, tlsa_port);
     loop_event_init(all->loop, &lookup->timer, -1, 0, timed_out, lookup);
     return lookup;
 }

@@ -53,7 +53,7 @@ int lookups_init(struct lookups *all, struct loop *loop, struct ub_ctx *ctx,
 /* A look-up, or NULL when LIMIT_LOOKUPS are under way. The caller sets next and previous, and
  * calls lookup_run at last. */
 struct lookup *lookup_begin(struct lookups *all, void *owner, uint64_t id, enum lookup_kind kind,
-                            struct span name);
+                            struct span name, uint16_t tlsa_port);
 
 /* Hands the queries over. May call done before it returns. */
 void lookup_run(struct lookup *lookup);

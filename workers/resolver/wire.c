@@ -133,6 +133,13 @@ static bool read_data(const struct reader *r, const struct record_head *head,
         read_name(&data, &target);
         *usable = !data.bad && name_text(&target, record->name);
         break;
+    case WIRE_TLSA:
+        record->usage = (uint8_t)read_u8(&data);
+        record->selector = (uint8_t)read_u8(&data);
+        record->matching = (uint8_t)read_u8(&data);
+        record->data = span_from(data.packet, data.at);
+        data.at = data.packet.n;
+        break;
     default: /* A, AAAA */
         if (head->length != (head->type == WIRE_A ? 4 : 16))
             return false;
@@ -164,6 +171,7 @@ static void read_answers(struct reader *r, unsigned count, enum wire_type type,
             struct reader data = {.packet = span_head(r->packet, head.data + head.length),
                                   .at = head.data};
             read_name(&data, current);
+            summary->aliased = true;
             r->bad = data.bad || data.at != data.packet.n;
         } else if (head.type == type) {
             r->bad = !read_data(r, &head, &record, &usable);
@@ -212,6 +220,8 @@ bool wire_read(struct span packet, enum wire_type type,
         return false;
     summary->rcode = flags & 0x0f;
     read_answers(&r, answers, type, &current, take, context, summary);
+    if (r.bad || !name_text(&current, summary->name))
+        summary->name[0] = '\0';
     if (summary->records == 0)
         read_denial(&r, authority, answers == 0, summary);
     return !r.bad;
