@@ -33,8 +33,9 @@ struct smtp_server_config {
     uint64_t max_size;     /* of a message; 0: no maximum */
     unsigned max_errors;   /* more commands refused in a session end it with 421 */
     unsigned max_commands; /* more commands, too; 0: no maximum */
-    unsigned
-        max_recipients; /* of a mail, for LIMITS (RFC 9422); the caller keeps it. 0: not said */
+    /* For LIMITS (RFC 9422), kept by the caller; 0: not said. */
+    unsigned max_recipients; /* of a mail */
+    unsigned max_mails;      /* of a session */
     bool offer_starttls;
 };
 

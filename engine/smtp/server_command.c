@@ -21,11 +21,19 @@ static bool offered(const struct smtp_server *s, enum smtp_extension extension)
     case TLS:
         return s->tls;
     case LIMITS:
-        return s->config->max_recipients != 0;
+        return s->config->max_recipients != 0 || s->config->max_mails != 0;
     case NEVER:
         break;
     }
     return false;
+}
+
+static void put_limit(struct smtp_out *line, struct span name, unsigned limit)
+{
+    if (limit == 0)
+        return;
+    smtp_out_put(line, name);
+    smtp_out_number(line, limit);
 }
 
 /* The keyword and its parameter, for the answer to EHLO. */
@@ -40,8 +48,8 @@ static struct span extension_line(const struct smtp_server *s, enum smtp_extensi
         smtp_out_number(&line, s->config->max_size);
     }
     if (extension == SMTP_EXTENSION_LIMITS) {
-        smtp_out_put(&line, SPAN_LIT(" RCPTMAX="));
-        smtp_out_number(&line, s->config->max_recipients);
+        put_limit(&line, SPAN_LIT(" MAILMAX="), s->config->max_mails);
+        put_limit(&line, SPAN_LIT(" RCPTMAX="), s->config->max_recipients);
     }
     return span_of(line.p, line.n);
 }

@@ -576,11 +576,12 @@ START_TEST(ehlo_lists_what_is_offered)
               "RCPTMAX=100\r\n");
     c.max_size = 0;
     c.max_recipients = 0;
+    c.max_mails = 7;
     c.offer_starttls = false;
-    ehlo_says(
-        &c, false,
-        "250-mx.example\r\n250-PIPELINING\r\n250-SIZE\r\n250-8BITMIME\r\n"
-        "250-ENHANCEDSTATUSCODES\r\n250-DSN\r\n250-CHUNKING\r\n250-BINARYMIME\r\n250 SMTPUTF8\r\n");
+    ehlo_says(&c, false,
+              "250-mx.example\r\n250-PIPELINING\r\n250-SIZE\r\n250-8BITMIME\r\n"
+              "250-ENHANCEDSTATUSCODES\r\n250-DSN\r\n250-CHUNKING\r\n250-BINARYMIME\r\n250-"
+              "SMTPUTF8\r\n250 LIMITS MAILMAX=7\r\n");
 }
 END_TEST
 

@@ -110,6 +110,7 @@ static void become_current(struct worker *w, struct generation *g)
             .max_errors = g->settings.limits.errors_per_session,
             .max_commands = trusted ? 0 : g->settings.limits.commands_per_session,
             .max_recipients = g->settings.recipients,
+            .max_mails = trusted ? 0 : g->settings.limits.mails_per_session,
             .offer_starttls = g->server != NULL,
         };
     w->generations.current = g;
