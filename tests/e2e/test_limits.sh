@@ -132,9 +132,13 @@ assert c.command("DATA") == 354
 c.send(b"x\r\n.\r\n")
 assert c.reply()[0] == 250
 
-# Of one session.
+# Of one session, which is told so (RFC 9422).
+def limits_said(c):
+    c.send(b"EHLO x.example\r\n")
+    return [line for line in c.reply()[1] if "LIMITS" in line]
 c = Client("127.5.0.1")
-c.command("EHLO x.example")
+said = limits_said(c)
+assert said and "MAILMAX=2" in said[0] and "RCPTMAX=" in said[0], said
 assert [c.mail("a@example.org", ["b@example.ch"], b"x") for _ in range(3)] == [250, 250, 421]
 assert c.ended()
 c = Client("127.5.1.1")
@@ -147,7 +151,7 @@ assert [c.command("WHAT") for _ in range(3)] == [500] * 3 and c.reply()[0] == 42
 # Trusted by address: none of it.
 many = [Client("127.7.0.7") for _ in range(12)]
 assert all(c.greeting[0] == 220 for c in many)
-many[0].command("EHLO x.example")
+assert "MAILMAX" not in limits_said(many[0])[0]
 assert [many[0].mail("a@example.org", ["b@example.ch"], b"x") for _ in range(8)] == [250] * 8
 # Trusted by certificate: as soon as it was shown.
 for n in range(8):
