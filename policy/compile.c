@@ -240,6 +240,8 @@ static void read_policy(struct compiler *c, const struct place *root, const json
     compile_object(c, root, policy, &settings_keys, &s);
     if (c->out->errors > 0)
         return;
+    if (s.dnssec == 0)
+        refuse_dane(c, root, policy);
     finish_flows(c, root, policy);
     finish_limits(&s);
     finish_notifications(c, root, &s);

@@ -224,6 +224,10 @@ void read_notifications(struct compiler *c, const struct place *at, const json_t
 /* The addresses that the policy leaves to us. */
 void finish_notifications(struct compiler *c, const struct place *root, struct rec_settings *s);
 /* The bounce routes of flows that name none, and the identities that each presents. */
+/* TLSA records that nothing validates are worth nothing (RFC 7672 1.3): an error for each route
+ * that goes by them. */
+void refuse_dane(struct compiler *c, const struct place *root, const json_t *policy);
+
 void finish_flows(struct compiler *c, const struct place *root, const json_t *policy);
 
 /* A network or a list of them, appended to the networks (compile_routes.c). */

@@ -417,3 +417,21 @@ void read_routes(struct compiler *c, const struct place *at, const json_t *value
     (void)draft;
     compile_map(c, at, value, POLICY_ROUTES, "route", read_route);
 }
+
+void refuse_dane(struct compiler *c, const struct place *root, const json_t *policy)
+{
+    json_t *routes = json_object_get(policy, "routes"), *route;
+    struct place at = {.up = root, .in = policy, .key = "routes"};
+    const char *name;
+    json_object_foreach(routes, name, route)
+    {
+        const json_t *tls = json_object_get(route, "tls");
+        struct place at_route = {.up = &at, .in = routes, .key = name};
+        struct place at_tls = {.up = &at_route, .in = route, .key = "tls"};
+        struct place at_dane = {.up = &at_tls, .in = tls, .key = "dane"};
+        if (json_is_true(json_object_get(tls, "dane")))
+            compile_remedy(
+                compile_error(c, &at_dane, "TLSA records govern, and no answer is validated"),
+                "leave \"dnssec\" of \"resolver\" true, or take \"dane\" out");
+    }
+}

@@ -167,6 +167,10 @@ static const struct {
      "only when it is true", ""},
     {START ROUTE FLOW("{\"route\":\"r\",\"lifetime\":\"31d\"}"), 1, 255,
      "/flows/f/rules/0/lifetime", "out of range", ""},
+    {START
+     "\"resolver\":{\"dnssec\":false},"
+     "\"routes\":{\"r\":{\"mx\":\"recipient\",\"tls\":{\"dane\":true}}}," FLOW("{\"route\":\"r\"}"),
+     1, 128, "/routes/r/tls/dane", "no answer is validated", "\"dnssec\""},
     {START ROUTE FLOW("{\"route\":\"rr\"}"), 1, 240, "/flows/f/rules/0/route",
      "there is no route \"rr\"", "define the route"},
     {START ROUTE FLOW("{\"reject\":\"550 4.7.1 x\"}"), 1, 241, "/flows/f/rules/0/reject",
