@@ -433,6 +433,7 @@ void smtp_client_quit(struct smtp_client *c)
 
 static enum smtp_client_event handle_reply(struct smtp_client *c, struct span rest)
 {
+    c->replies++;
     if (c->state == STATE_QUIT)
         return end(c, SMTP_CL_QUIT);
     if (c->reply.code == 421) {

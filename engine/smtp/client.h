@@ -80,6 +80,7 @@ struct smtp_client {
     uint32_t answered;  /* … and answered */
     uint32_t mails;     /* delivered over this connection */
     uint32_t begun;     /* mails whose MAIL was written */
+    uint32_t replies;   /* read, each in whole: who awaits one sees by it whether it came */
 
     struct smtp_offer offer; /* the server's, of the last EHLO */
 
@@ -132,7 +133,8 @@ void smtp_client_body_sent(struct smtp_client *c);
  * places the caller simply closes. */
 void smtp_client_quit(struct smtp_client *c);
 
-/* Seconds that the awaited reply may take (RFC 5321 4.5.3.2), by what was sent last. */
+/* Seconds that the awaited reply may take (RFC 5321 4.5.3.2), by what was sent last. They begin anew
+ * with what is sent and with each reply (c.replies), never with a part of one. */
 unsigned smtp_client_timeout(const struct smtp_client *c);
 
 /* "greeting", "ehlo", "starttls", "mail", "rcpt", "data", "body", "end of data" …, for the log. */

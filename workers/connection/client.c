@@ -403,9 +403,12 @@ static enum step client_step(struct worker *w, struct client *c, struct span *in
     BUG_ON(true);
 }
 
+/* Input that does not make a reply whole leaves the deadline where it is: it gains no time. */
 static void client_run(struct worker *w, struct client *c, struct span *in)
 {
     struct stream *stream = c->stream;
+    bool input = in->n > 0;
+    uint32_t replies = c->smtp.replies;
     struct smtp_out out = commands(w, c);
     enum step step = out.capacity >= LIMIT_SMTP_OUT ? STEP_ON : STEP_STOP;
     while (step == STEP_ON)
@@ -419,7 +422,7 @@ static void client_run(struct worker *w, struct client *c, struct span *in)
         *in = SPAN_EMPTY;
         return;
     }
-    if (!c->idle)
+    if (!c->idle && (!input || c->smtp.replies != replies))
         stream_deadline(w, stream, smtp_client_timeout(&c->smtp) * UINT64_C(1000000));
     stream_flush(w, stream);
     if (in->n > 0) /* only when there is no room to answer: comes again when drained */
