@@ -37,6 +37,8 @@ enum body {
 /* Not an event of its own: the machine goes on. */
 #define GO_ON SMTP_CL_NEED_INPUT
 
+static const char unasked[] = "a reply to no command";
+
 void smtp_client_begin(struct smtp_client *c, const struct smtp_client_config *config)
 {
     BUG_ON(config->hostname.n == 0 || config->hostname.n > LIMIT_DOMAIN);
@@ -139,6 +141,14 @@ static bool ahead(const struct smtp_client *c)
     if (!smtp_offered(&c->offer, SMTP_EXTENSION_PIPELINING))
         return false;
     return c->sent <= c->envelope->count || !c->chunk || c->envelope->size <= LIMIT_SMTP_AHEAD;
+}
+
+/* Is a command to be written while none awaits its reply? What has come by then answers none. */
+static bool in_step(const struct smtp_client *c)
+{
+    if (c->state == STATE_ENVELOPE)
+        return c->sent < c->total && c->sent == c->answered;
+    return c->unsent && c->state != STATE_READY;
 }
 
 /* Writes what may be written now. False when out lacks the room for more. */
@@ -321,9 +331,11 @@ static enum smtp_client_event midst_reply(struct smtp_client *c)
     return SMTP_CL_FAILED;
 }
 
-static enum smtp_client_event data_reply(struct smtp_client *c)
+static enum smtp_client_event data_reply(struct smtp_client *c, struct span rest)
 {
     if (c->reply.code == 354) {
+        if (rest.n > 0)
+            return protocol_error(c, unasked);
         if (c->accepted == 0)
             return enter(c, STATE_LONE_DOT);
         c->state = STATE_BODY;
@@ -374,15 +386,15 @@ static enum smtp_client_event chunk_reply(struct smtp_client *c)
     return SMTP_CL_FAILED;
 }
 
-static enum smtp_client_event envelope_reply(struct smtp_client *c)
+static enum smtp_client_event envelope_reply(struct smtp_client *c, struct span rest)
 {
     uint32_t which = c->answered;
 
     if (c->answered == c->sent)
-        return protocol_error(c, "a reply to no command");
+        return protocol_error(c, unasked);
     c->answered++;
     if (which == c->envelope->count + 1)
-        return c->chunk ? chunk_reply(c) : data_reply(c);
+        return c->chunk ? chunk_reply(c) : data_reply(c, rest);
     if (c->reply.code / 100 == 3)
         return protocol_error(c, "a 3xx reply to MAIL or RCPT");
     return which == 0 ? mail_reply(c) : rcpt_reply(c, which);
@@ -451,7 +463,7 @@ static enum smtp_client_event handle_reply(struct smtp_client *c, struct span re
     case STATE_STARTTLS:
         return starttls_reply(c, rest);
     case STATE_ENVELOPE:
-        return envelope_reply(c);
+        return envelope_reply(c, rest);
     case STATE_BODY:
         return midst_reply(c);
     case STATE_LONE_DOT:
@@ -461,7 +473,7 @@ static enum smtp_client_event handle_reply(struct smtp_client *c, struct span re
     case STATE_RSET:
         return smtp_code_ok(c->reply.code) ? enter(c, STATE_READY) : end(c, SMTP_CL_CLOSED);
     default:
-        return protocol_error(c, "a reply to no command");
+        return protocol_error(c, unasked);
     }
 }
 
@@ -518,6 +530,8 @@ enum smtp_client_event smtp_client_next(struct smtp_client *c, struct span *in,
             if (event != GO_ON)
                 return event;
         }
+        if (in->n > 0 && in_step(c))
+            return protocol_error(c, unasked);
         blocked = !write_commands(c, out);
         if (c->body == BODY_DUE) {
             c->body = BODY_SENDING;

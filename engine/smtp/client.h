@@ -94,7 +94,8 @@ struct smtp_client {
 
 void smtp_client_begin(struct smtp_client *c, const struct smtp_client_config *config);
 
-/* Writes commands to out while there is room, consumes from *in, returns one event. */
+/* Writes commands to out while there is room, consumes from *in, returns one event. A reply that
+ * *in has already when its command is to be written answers nothing: PROTOCOL_ERROR. */
 enum smtp_client_event smtp_client_next(struct smtp_client *c, struct span *in,
                                         struct smtp_out *out);
 
@@ -133,8 +134,8 @@ void smtp_client_body_sent(struct smtp_client *c);
  * places the caller simply closes. */
 void smtp_client_quit(struct smtp_client *c);
 
-/* Seconds that the awaited reply may take (RFC 5321 4.5.3.2), by what was sent last. They begin anew
- * with what is sent and with each reply (c.replies), never with a part of one. */
+/* Seconds that the awaited reply may take (RFC 5321 4.5.3.2), by what was sent last. They begin
+ * anew with what is sent and with each reply (c.replies), never with a part of one. */
 unsigned smtp_client_timeout(const struct smtp_client *c);
 
 /* "greeting", "ehlo", "starttls", "mail", "rcpt", "data", "body", "end of data" …, for the log. */

@@ -321,6 +321,7 @@ START_TEST(mail_max)
     until_ready(&d, &config, "250-mx\r\n250 LIMITS MAILMAX=1\r\n");
     ck_assert(!smtp_client_exhausted(&d.client));
     ck_assert(smtp_client_mail(&d.client, &one));
+    feed(&d, SPAN_EMPTY);
     feed(&d, SPAN_LIT("550 no\r\n"));
     ck_assert(smtp_client_exhausted(&d.client));
 }
@@ -509,6 +510,38 @@ START_TEST(last_line_of_defence)
 }
 END_TEST
 
+/* A reply that is there before its command is no reply to it: what follows would be answered by the
+ * reply of something else, and a mail be taken for delivered that nobody has. */
+START_TEST(replies_ahead_of_their_commands)
+{
+    static const struct {
+        const char *ehlo, *said, *wanted;
+    } ahead[] = {
+        {"250 mx\r\n", "250 mail\r\n250 rcpt\r\n", "[MAIL FROM:<a@b>] "},
+        {"250 mx\r\n", "250 mail\r\n2", "[MAIL FROM:<a@b>] "},
+        {PIPE, "250 mail\r\n250 rcpt\r\n354 go\r\n250 taken\r\n",
+         "[MAIL FROM:<a@b>] [RCPT TO:<c@d>] [DATA] RCPT(0 250 ok) "},
+    };
+    static struct driver d;
+    struct smtp_client_config config;
+
+    for (unsigned i = 0; i < sizeof ahead / sizeof ahead[0]; i++) {
+        char wanted[256];
+        until_ready(&d, &config, ahead[i].ehlo);
+        ck_assert(smtp_client_mail(&d.client, &one));
+        feed(&d, SPAN_EMPTY);
+        feed(&d, span_str(ahead[i].said));
+        (void)snprintf(wanted, sizeof wanted, "%sERROR(a reply to no command) ", ahead[i].wanted);
+        ck_assert_str_eq(d.transcript, wanted);
+    }
+    until_ready(&d, &config, PIPE);
+    smtp_client_begin(&d.client, &config);
+    d.n = 0;
+    feed(&d, SPAN_LIT("220 one\r\n220 two\r\n"));
+    ck_assert_str_eq(d.transcript, "ERROR(a reply to no command) ");
+}
+END_TEST
+
 /* A server that says anything: no crash, no endless loop, no mail in clear. */
 START_TEST(noise)
 {
@@ -554,6 +587,7 @@ int main(void)
     tcase_add_test(tests, flushes_when_full);
     tcase_add_test_raise_signal(tests, mail_in_clear_where_tls_is_required_is_a_bug, SIGABRT);
     tcase_add_test_raise_signal(tests, last_line_of_defence, SIGABRT);
+    tcase_add_test(tests, replies_ahead_of_their_commands);
     tcase_add_test(tests, noise);
     suite_add_tcase(suite, tests);
     srunner_run_all(runner, CK_NORMAL);
