@@ -65,7 +65,8 @@ if ($mode eq "tls") {
     %tls = (%tls, SSL_use_cert => 1, SSL_cert_file => "$certificate.pem", SSL_key_file => "$certificate.key") if $certificate;
     $s->starttls(%tls) or die "starttls: " . $s->message;
 }
-open my $file, "<:raw", $path or die; local $/; my $text = <$file>;
+open my $file, "<:raw", $path or die;
+my $text = do { local $/; <$file> }; # here alone: within TLS Net::SMTP reads replies up to $/, too
 $s->mail($ENV{SENDER}) && $s->to($recipient) && $s->data && $s->datasend($text) && $s->dataend or die $s->message;
 $s->quit;
 SEND
