@@ -5,8 +5,9 @@
 #
 # Clients send to mgid, which delivers to a sink. Servers are both at once: mgid delivers to them,
 # and they relay to another flow of mgid, which delivers to the sink. What arrives has to be what was
-# sent, byte for byte, but for the Received fields on top. Fails when anything else than "ok" is in
-# the table.
+# sent, byte for byte, but for the Received fields on top. A server with which OpenSSL's own client
+# gets no TLS session either can't show anything about mgid's: "n/a". Fails when anything else than
+# "ok" or that is in the table.
 source "$(dirname "$0")/../e2e/lib.sh"
 here=$ROOT/tests/interop
 source "$here/clients.sh"
@@ -96,11 +97,18 @@ else:
 COMPARE
 }
 
+# handshakes PORT: can OpenSSL's client begin TLS there?
+handshakes()
+{
+    timeout 10 openssl s_client -starttls smtp -connect "127.0.0.1:$1" -cert "$CERTS/client.pem" \
+        -key "$CERTS/client.key" </dev/null >"$WORK/handshake.out" 2>&1
+}
+
 # row WHAT MODE RESULT
 row()
 {
     printf '%-12s %-34s %s\n' "$1" "$2" "$3"
-    [ "$3" = ok ] || failed=$((failed + 1))
+    [ "$3" = ok ] || [[ $3 = n/a:* ]] || failed=$((failed + 1))
 }
 
 printf '%-12s %-34s %s\n' program way result
@@ -120,6 +128,10 @@ for client in "${clients[@]}"; do
 done
 for server in "${servers[@]}"; do
     for mode in clear tls; do
+        if [ $mode = tls ] && ! handshakes "${port[$server-$mode]}"; then
+            row "$server" "next hop and sender, mutual TLS" "n/a: it fails the handshake with OpenSSL's s_client, too"
+            continue
+        fi
         recipient=user@$server-$mode.example
         client_python "$OUT_PORT" clear "$WORK/message" "$recipient" >"$WORK/client.out" 2>&1 || :
         row "$server" "next hop and sender, ${mode/tls/mutual TLS}" "$(arrived "$recipient" 3)"
