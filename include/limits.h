@@ -54,10 +54,12 @@
 #define LIMIT_HEADER_DECODED (3 * LIMIT_HEADER_CAPTURE) /* a byte becomes at most U+FFFD */
 
 /* ---- changes to headers ----------------------------------------------------------------- */
-#define LIMIT_EDITS 16          /* of one rule */
+#define LIMIT_RULE_EDITS 16     /* of one rule */
+#define LIMIT_EDITS 18          /* with the fields that complete a mail (flow's "complete") */
 #define LIMIT_EDIT_VALUE 512    /* bytes that a field is set to */
 #define LIMIT_SUBJECT_PREFIX 64 /* bytes: a few tags */
-#define LIMIT_EDIT_TEXT 2048    /* all of a rule */
+#define LIMIT_RULE_EDIT_TEXT 2048
+#define LIMIT_EDIT_TEXT (LIMIT_RULE_EDIT_TEXT + LIMIT_DOMAIN + 128) /* and those two fields */
 #define LIMIT_VARIANTS 32       /* distinct headers of one mail, in one envelope */
 #define LIMIT_EDIT_LIST (LIMIT_VARIANTS * (LIMIT_EDIT_TEXT + 5))
 /* What changes add to a section: folds where lines got longer, and values as encoded words. */

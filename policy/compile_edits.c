@@ -53,9 +53,10 @@ static void add_edit(struct compiler *c, const struct place *at, struct rule_dra
         return;
     }
     edit_put(&t, &e);
-    if (t.overflow || count > LIMIT_EDITS) {
+    if (t.overflow || count > LIMIT_RULE_EDITS) {
         compile_remedy(compile_error(c, at, "too many changes of the header in one rule"),
-                       "make at most %d, of %d bytes together", LIMIT_EDITS, LIMIT_EDIT_TEXT);
+                       "make at most %d, of %d bytes together", LIMIT_RULE_EDITS,
+                       LIMIT_RULE_EDIT_TEXT);
         return;
     }
     d->edits_length = t.n;

@@ -87,6 +87,37 @@ static void read_client_certificate(struct compiler *c, const struct place *at, 
     (void)value_word(c, at, value, words, sizeof words / sizeof words[0], &f->client_certificate);
 }
 
+static void read_bare_lf(struct compiler *c, const struct place *at, const json_t *value,
+                         void *draft)
+{
+    static const char *const words[] = {
+        [POLICY_BARE_LF_REFUSE] = "refuse",
+        [POLICY_BARE_LF_NORMALISE] = "normalise",
+    };
+    struct rec_flow *f = draft;
+    (void)value_word(c, at, value, words, sizeof words / sizeof words[0], &f->bare_lf);
+}
+
+static void read_completed_field(struct compiler *c, const struct place *at, struct span s,
+                                 void *draft)
+{
+    struct rec_flow *f = draft;
+    if (span_eq(s, SPAN_LIT("message-id")))
+        f->complete |= POLICY_COMPLETE_MESSAGE_ID;
+    else if (span_eq(s, SPAN_LIT("date")))
+        f->complete |= POLICY_COMPLETE_DATE;
+    else
+        compile_remedy(
+            compile_error(c, at, "\"%.*s\" is not completed", (int)s.n, (const char *)s.p),
+            "write \"message-id\" or \"date\"");
+}
+
+static void read_complete(struct compiler *c, const struct place *at, const json_t *value,
+                          void *draft)
+{
+    compile_each(c, at, value, LIMIT_NAME, read_completed_field, draft);
+}
+
 static void read_bounce_route(struct compiler *c, const struct place *at, const json_t *value,
                               void *draft)
 {
@@ -101,6 +132,8 @@ static const struct key flow_table[] = {
     {"accept_from", KEY_OPTIONAL, read_accept_from},
     {"domains", KEY_OPTIONAL, read_domains},
     {"client_certificate", KEY_OPTIONAL, read_client_certificate},
+    {"bare_lf", KEY_OPTIONAL, read_bare_lf},
+    {"complete", KEY_OPTIONAL, read_complete},
     {"bounce_route", KEY_OPTIONAL, read_bounce_route},
     {"tls", KEY_OPTIONAL, read_flow_tls},
     {"rules", KEY_REQUIRED, read_rules},

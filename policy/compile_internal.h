@@ -203,7 +203,7 @@ struct rule_draft {
     struct rec_rule rule;
     unsigned actions;
     const char *with_route; /* a key that was given and means something with a route only */
-    unsigned char edits[LIMIT_EDIT_TEXT];
+    unsigned char edits[LIMIT_RULE_EDIT_TEXT];
     size_t edits_length;
 };
 

@@ -12,7 +12,7 @@
 #include "policy/policy.h"
 
 #define FORMAT_MAGIC "mgidpol"
-enum { FORMAT_VERSION = 4, FORMAT_ALIGN = 8 };
+enum { FORMAT_VERSION = 5, FORMAT_ALIGN = 8 };
 
 struct rec_table {
     uint32_t offset;
@@ -109,6 +109,8 @@ struct rec_flow {
     uint32_t bounce_route;
     uint32_t tls_legacy;
     uint32_t tls_groups; /* bits of enum policy_group; 0: the usual ones */
+    uint32_t bare_lf;
+    uint32_t complete; /* enum policy_complete */
 };
 
 struct rec_rule {

@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 _Static_assert(sizeof(struct rec_header) % FORMAT_ALIGN == 0, "the first table is aligned");
-_Static_assert(sizeof(struct rec_flow) == 96 && sizeof(struct rec_node) == 32 &&
+_Static_assert(sizeof(struct rec_flow) == 104 && sizeof(struct rec_node) == 32 &&
                    sizeof(struct rec_settings) == 256 && sizeof(struct rec_rule) == 68,
                "records have no padding, so that an image is the same bytes each time");
 _Static_assert(sizeof(struct rec_peer) == 64, "nor has a peer");
@@ -384,7 +384,7 @@ static bool check_RULES(struct check *c, const struct rec_rule *r)
         !number_ok(c, r->priority, 0, PRIORITY_COUNT - 1) || !number_ok(c, r->hold, 0, 1) ||
         !string_ok(c, r->remove_suffix, 0, LIMIT_DOMAIN) ||
         !string_ok(c, r->add_suffix, 0, LIMIT_DOMAIN) ||
-        !string_ok(c, r->edits, 0, LIMIT_EDIT_TEXT) || !range_ok(c, r->nodes, POLICY_NODES))
+        !string_ok(c, r->edits, 0, LIMIT_RULE_EDIT_TEXT) || !range_ok(c, r->nodes, POLICY_NODES))
         return false;
     if (r->nodes.first != expected)
         return fail(c, "its conditions do not follow those of the rule before");
@@ -468,6 +468,8 @@ static bool check_FLOWS(struct check *c, const struct rec_flow *f)
         !number_ok(c, f->client_certificate, 0, POLICY_CERTIFICATE_REQUIRE) ||
         !server_identities_ok(c, f) || !number_ok(c, f->tls_legacy, 0, 1) ||
         !number_ok(c, f->tls_groups, 0, (1u << POLICY_GROUP_COUNT) - 1) ||
+        !number_ok(c, f->bare_lf, 0, POLICY_BARE_LF_NORMALISE) ||
+        !number_ok(c, f->complete, 0, POLICY_COMPLETE_ALL) ||
         !index_ok(c, f->bounce_route, POLICY_ROUTES, true))
         return false;
     if (f->rules.first != expected)

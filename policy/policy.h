@@ -271,6 +271,18 @@ enum policy_client_certificate {
 /* TLS key exchanges that a flow may be limited to, by their names. */
 enum policy_group { POLICY_X25519, POLICY_P256, POLICY_P384, POLICY_GROUP_COUNT };
 
+enum policy_bare_lf {
+    POLICY_BARE_LF_REFUSE,
+    POLICY_BARE_LF_NORMALISE, /* it becomes CRLF */
+};
+
+/* Fields that a mail gets when it has none of that name. */
+enum policy_complete {
+    POLICY_COMPLETE_MESSAGE_ID = 1 << 0,
+    POLICY_COMPLETE_DATE = 1 << 1,
+};
+enum { POLICY_COMPLETE_ALL = POLICY_COMPLETE_MESSAGE_ID | POLICY_COMPLETE_DATE };
+
 struct policy_flow {
     struct span name;
     struct policy_range listeners; /* of policy_listener */
@@ -282,6 +294,8 @@ struct policy_flow {
     uint64_t accept_from;          /* peers; 0: anyone */
     struct policy_range domains;   /* patterns; empty: any recipient */
     enum policy_client_certificate client_certificate;
+    enum policy_bare_lf bare_lf;
+    uint32_t complete;         /* enum policy_complete */
     uint32_t bounce_route;     /* POLICY_NONE only when no rule of the flow has a route */
     struct policy_range rules; /* of policy_rule */
 };

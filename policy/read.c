@@ -237,6 +237,8 @@ struct policy_flow policy_flow(const struct policy *p, uint32_t index)
         .accept_from = f->accept_from,
         .domains = f->domains,
         .client_certificate = (enum policy_client_certificate)f->client_certificate,
+        .bare_lf = (enum policy_bare_lf)f->bare_lf,
+        .complete = f->complete,
         .bounce_route = f->bounce_route,
         .rules = f->rules,
     };

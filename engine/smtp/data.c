@@ -19,6 +19,7 @@ enum {
     STATE_TEXT,   /* content; line_start and after_cr say what the byte before was */
     STATE_DOT,    /* a dot at the beginning of a line was read, and is not content */
     STATE_DOT_CR, /* and a CR, which is content unless LF follows */
+    STATE_LF,     /* a bare LF was made CRLF */
     STATE_END
 };
 
@@ -95,7 +96,7 @@ static inline void check_line(struct smtp_data *d, size_t bytes)
 
 /*
  * Takes up to n bytes (n <= BLOCK) of content that m describes, up to a dot at the beginning of a
- * line. Returns how many were taken.
+ * line, or a bare LF that is to be mended. Returns how many were taken.
  */
 static inline size_t take_block(struct smtp_data *d, const struct masks *m, size_t n)
 {
@@ -104,6 +105,8 @@ static inline size_t take_block(struct smtp_data *d, const struct masks *m, size
     uint64_t ends = m->lf & after_cr & all;
     uint64_t stop = m->dot & (ends << 1 | (d->line_start ? 1 : 0)) & all;
 
+    if (d->normalise)
+        stop |= m->lf & ~after_cr & all;
     if (stop != 0) {
         n = (size_t)__builtin_ctzll(stop);
         if (n == 0)
@@ -128,7 +131,7 @@ static inline size_t take_block(struct smtp_data *d, const struct masks *m, size
     return n;
 }
 
-/* Content from the front of in, up to a dot at the beginning of a line. */
+/* Content from the front of in, up to where take_block stops. */
 static size_t take_text(struct smtp_data *d, struct span in)
 {
     size_t done = 0;
@@ -157,6 +160,26 @@ static size_t take_text(struct smtp_data *d, struct span in)
 void smtp_data_begin(struct smtp_data *d, uint64_t max)
 {
     *d = (struct smtp_data){.max = max, .state = STATE_TEXT, .line_start = true};
+}
+
+void smtp_data_normalise(struct smtp_data *d)
+{
+    d->normalise = true;
+}
+
+/* What take_text stopped at: a dot at the beginning of a line, which is not content, or a bare LF
+ * in whose place CRLF is. */
+static struct span take_stop(struct smtp_data *d, struct span *in)
+{
+    bool dot = in->p[0] == '.';
+
+    *in = span_from(*in, 1);
+    d->state = dot ? STATE_DOT : STATE_LF;
+    if (dot)
+        return SPAN_EMPTY;
+    d->line = 0;
+    d->line_start = false;
+    return SPAN_LIT("\r\n");
 }
 
 /* Behind a dot at the beginning of a line: the end of the message, or content. A CR stays in *in
@@ -194,10 +217,12 @@ static struct span step(struct smtp_data *d, struct span *in)
     case STATE_TEXT:
         content = span_head(*in, take_text(d, *in));
         *in = span_from(*in, content.n);
-        if (in->n > 0) {
-            *in = span_from(*in, 1);
-            d->state = STATE_DOT;
-        }
+        if (content.n == 0)
+            content = take_stop(d, in);
+        break;
+    case STATE_LF:
+        flag(d, in->p[0] == '.', SMTP_DEFECT_DOT_LINES);
+        d->state = STATE_TEXT;
         break;
     case STATE_DOT:
         after_dot(d, in);

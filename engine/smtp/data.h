@@ -5,6 +5,10 @@
  * Only CRLF ends a line and only CRLF "." CRLF ends a message. A bare CR or LF is content: it is
  * flagged, so that the caller refuses the message once all of it was read, and it never starts a
  * line, so that nothing behind it can be taken for a terminator or a command (SMTP smuggling).
+ *
+ * A receiver may want to mend bare LFs instead (smtp_data_normalise): each becomes CRLF in the
+ * content, where it ends a line for whoever is sent it. For the transfer it still ends none: a dot
+ * behind it is content that stays, and no end of the message, nor the begin of one.
  */
 #ifndef MGID_SMTP_DATA_H
 #define MGID_SMTP_DATA_H
@@ -30,8 +34,9 @@ struct smtp_data {
     uint64_t max;  /* 0: no maximum */
     uint32_t line; /* bytes of the line under way; stays at its largest value when it is longer */
     uint8_t state; /* private */
-    bool after_cr;
-    bool line_start;
+    bool after_cr : 1;
+    bool line_start : 1;
+    bool normalise : 1;
     uint8_t defects; /* enum smtp_defect */
 };
 
@@ -43,9 +48,14 @@ enum smtp_data_step {
 
 void smtp_data_begin(struct smtp_data *d, uint64_t max);
 
+/* Behind smtp_data_begin: a bare LF becomes CRLF in the content, and is no defect. For DATA only.
+ */
+void smtp_data_normalise(struct smtp_data *d);
+
 /* Takes from the front of *in. Content comes in spans that are as long as they can be (a span ends
- * only at a line that begins with a dot, and with the input) and that point into the memory of
- * *in, or to static memory. Any split of the input gives the same content. */
+ * only at a line that begins with a dot, at a bare LF that is mended, and with the input) and that
+ * point into the memory of *in, or to static memory. Any split of the input gives the same content.
+ */
 enum smtp_data_step smtp_data_next(struct smtp_data *d, struct span *in, struct span *body);
 
 /* Octets of a chunk: all of them are content. Only looks, and counts. */

@@ -111,6 +111,8 @@ void smtp_server_accept_text(struct smtp_server *s, struct smtp_out *out, const 
         enhanced = NULL;
         s->phase = PHASE_DATA;
         smtp_data_begin(&s->data, s->config->max_size);
+        if (s->config->normalise)
+            smtp_data_normalise(&s->data);
         break;
     case DUE_CHUNK:
         BUG_ON((s->defects & DEFECTS_FATAL) != 0);

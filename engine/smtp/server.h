@@ -37,6 +37,7 @@ struct smtp_server_config {
     unsigned max_recipients; /* of a mail */
     unsigned max_mails;      /* of a session */
     bool offer_starttls;
+    bool normalise; /* bare LFs in message data of DATA become CRLF; else they are flagged */
 };
 
 struct smtp_line {

@@ -13,6 +13,7 @@ CERTIFIED_PORT=$(free_port)
 STRANGERS_PORT=$(free_port)
 SLOW_PORT=$(free_port)
 BALANCED_PORT=$(free_port)
+MENDED_PORT=$(free_port)
 
 start_sink sink 127.0.0.1 --no-starttls
 
@@ -35,9 +36,11 @@ write_policy <<JSON
     "clear": { "listen": ["127.0.0.1:$CLEAR_PORT"], "accept_from": ["exchange"], $rules },
     "certified": { "listen": ["127.0.0.1:$CERTIFIED_PORT"], "identity": "server", "domains": ["example.ch"],
                    "client_certificate": "require", $rules },
+    "mended": { "listen": ["127.0.0.1:$MENDED_PORT"], "accept_from": ["exchange"], "bare_lf": "normalise",
+                "complete": ["message-id", "date"], $rules },
     "strangers": { "listen": ["127.0.0.1:$STRANGERS_PORT"], "identity": "server", "accept_from": ["incamail"], $rules }
   }
 JSON
-must "mgid starts" start_mgid "$POLICY" "$OUT_PORT" "$IN_PORT" "$CLEAR_PORT" "$CERTIFIED_PORT" "$STRANGERS_PORT"
-python3 "$here/inbound.py" "open=$OUT_PORT,inbound=$IN_PORT,clear=$CLEAR_PORT,certified=$CERTIFIED_PORT,strangers=$STRANGERS_PORT,slow=$SLOW_PORT,balanced=$BALANCED_PORT" \
+must "mgid starts" start_mgid "$POLICY" "$OUT_PORT" "$IN_PORT" "$CLEAR_PORT" "$CERTIFIED_PORT" "$STRANGERS_PORT" "$MENDED_PORT"
+python3 "$here/inbound.py" "open=$OUT_PORT,inbound=$IN_PORT,clear=$CLEAR_PORT,certified=$CERTIFIED_PORT,strangers=$STRANGERS_PORT,slow=$SLOW_PORT,balanced=$BALANCED_PORT,mended=$MENDED_PORT" \
     "$CERTS" "$@"

@@ -158,7 +158,7 @@ static const char *const bad[] = {
     "s12:Content-Type1:x",
     "s3:A:B1:x",
     "r12:MIME-Version",
-    "r1:Ar1:Ar1:Ar1:Ar1:Ar1:Ar1:Ar1:Ar1:Ar1:Ar1:Ar1:Ar1:Ar1:Ar1:Ar1:Ar1:A",
+    "r1:Ar1:Ar1:Ar1:Ar1:Ar1:Ar1:Ar1:Ar1:Ar1:Ar1:Ar1:Ar1:Ar1:Ar1:Ar1:Ar1:Ar1:Ar1:A",
 };
 
 START_TEST(test_bad)

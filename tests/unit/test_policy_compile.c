@@ -115,6 +115,8 @@ START_TEST(test_defaults)
     ck_assert_uint_eq(f.accept_from, 0);
     ck_assert_uint_eq(f.identity, POLICY_NONE);
     ck_assert_int_eq(f.client_certificate, POLICY_CERTIFICATE_ASK);
+    ck_assert_int_eq(f.bare_lf, POLICY_BARE_LF_REFUSE);
+    ck_assert_uint_eq(f.complete, 0);
     ck_assert_uint_eq(f.bounce_route, 0);
     ck_assert(!policy_rule(&p, 0).conditional);
     struct policy_route r = policy_route(&p, 0);
@@ -180,6 +182,17 @@ START_TEST(test_trusted_peers_and_balancers)
     ck_assert_int_eq(policy_listener_arrival(&p, 1, &unknown), POLICY_ARRIVAL_STRANGER);
     struct policy_endpoint e = policy_listener(&p, 1);
     ck_assert(e.port == 26 && e.address.family == 6 && span_eq(e.text, SPAN_LIT("[::1]:26")));
+}
+END_TEST
+
+START_TEST(test_what_is_mended)
+{
+    compile(START ROUTE "\"flows\":{\"f\":{\"listen\":\"127.0.0.1:25\",\"bare_lf\":\"normalise\","
+                        "\"complete\":[\"date\",\"message-id\"],\"rules\":[{\"route\":\"r\"}]}}}");
+    ck_assert_msg(compilation.errors == 0, "%s", report());
+    struct policy p = opened();
+    ck_assert_int_eq(policy_flow(&p, 0).bare_lf, POLICY_BARE_LF_NORMALISE);
+    ck_assert_uint_eq(policy_flow(&p, 0).complete, POLICY_COMPLETE_ALL);
 }
 END_TEST
 
@@ -457,6 +470,7 @@ int main(void)
     tcase_add_test(tc, test_defaults);
     tcase_add_test(tc, test_settings);
     tcase_add_test(tc, test_trusted_peers_and_balancers);
+    tcase_add_test(tc, test_what_is_mended);
     tcase_add_test(tc, test_notifications);
     tcase_add_test(tc, test_schema_is_true);
     tcase_add_test(tc, test_json_report);

@@ -14,6 +14,8 @@ static uint32_t random_below(uint32_t n)
     return (uint32_t)(random_state >> 32) % n;
 }
 
+static bool normalising; /* the receiver's mode in this test */
+
 struct outcome {
     unsigned char content[8192];
     size_t n;
@@ -33,7 +35,7 @@ static void naive_line(struct outcome *o, size_t line, bool cr)
 /* The rules of RFC 5321 4.1.1.4 and 4.5.2, a byte at a time over the whole input. */
 static void naive(struct span in, uint64_t max, struct outcome *o)
 {
-    bool line_start = true, cr = false;
+    bool line_start = true, cr = false, mended = false;
     size_t line = 0;
 
     memset(o, 0, sizeof *o);
@@ -51,6 +53,16 @@ static void naive(struct span in, uint64_t max, struct outcome *o)
                 o->defects |= SMTP_DEFECT_DOT_LINES;
             if (left == 2 && in.p[i + 1] == '\r') /* may yet be the end */
                 i++;
+            continue;
+        }
+        if (mended && c == '.')
+            o->defects |= SMTP_DEFECT_DOT_LINES;
+        mended = normalising && !cr && c == '\n';
+        if (mended) {
+            o->content[o->n++] = '\r';
+            o->content[o->n++] = '\n';
+            line_start = false;
+            line = 0;
             continue;
         }
         o->content[o->n++] = c;
@@ -110,6 +122,8 @@ static void run_split(struct span in, const size_t *cuts, size_t count, uint64_t
 
     memset(o, 0, sizeof *o);
     smtp_data_begin(&d, max);
+    if (normalising)
+        smtp_data_normalise(&d);
     for (size_t i = 0; i <= count && !o->ended; i++) {
         size_t to = i < count ? cuts[i] : in.n;
         o->consumed += feed(&d, span_of(in.p + from, to - from), o);
@@ -209,6 +223,45 @@ START_TEST(knows_the_end)
 }
 END_TEST
 
+static const struct {
+    const char *in;
+    const char *content; /* NULL: no end in it */
+    unsigned defects;
+} mended[] = {
+    {"a\nb\r\n.\r\n", "a\r\nb\r\n", 0},
+    {"\na\n\n\r\n.\r\n", "\r\na\r\n\r\n\r\n", 0},
+    {"a\n.\nb\r\n.\r\n", "a\r\n.\r\nb\r\n", SMTP_DEFECT_DOT_LINES},
+    {"a\n.\r\nb\r\n.\r\n", "a\r\n.\r\nb\r\n", SMTP_DEFECT_DOT_LINES},
+    {"a\n..b\r\n.\r\n", "a\r\n..b\r\n", SMTP_DEFECT_DOT_LINES},
+    {"a\r\n.\nb\r\n.\r\n", "a\r\n\r\nb\r\n", 0}, /* ".\n" is a line with a dot before it */
+    {"a\r\n.\n.\r\nb\r\n.\r\n", "a\r\n\r\n.\r\nb\r\n", SMTP_DEFECT_DOT_LINES},
+    {"a\r.\nb\r\n.\r\n", "a\r.\r\nb\r\n", SMTP_DEFECT_BARE_CR},
+    {"a\r\r\nb\r\n.\r\n", "a\r\r\nb\r\n", SMTP_DEFECT_BARE_CR},
+    {"a\n\r.\r\n", NULL, SMTP_DEFECT_BARE_CR},
+    {"a\n.\n", NULL, SMTP_DEFECT_DOT_LINES},
+    {"a\r\n.\n", NULL, 0},
+    {"a\n.\r\n", NULL, SMTP_DEFECT_DOT_LINES},
+};
+
+START_TEST(bare_lf_mended)
+{
+    static struct outcome got;
+    struct span in = span_str(mended[_i].in);
+
+    normalising = true;
+    run_split(in, NULL, 0, 0, &got);
+    ck_assert_int_eq(got.ended, mended[_i].content != NULL);
+    ck_assert_uint_eq(got.defects, mended[_i].defects);
+    if (mended[_i].content != NULL) {
+        ck_assert_uint_eq(got.n, strlen(mended[_i].content));
+        ck_assert_mem_eq(got.content, mended[_i].content, got.n);
+    }
+    all_splits(in, 0);
+    normalising = false;
+}
+END_TEST
+
+/* Loop: bare LFs are flagged, and mended. */
 START_TEST(random_input_as_the_naive_reader)
 {
     static const unsigned char alphabets[][8] = {
@@ -220,6 +273,7 @@ START_TEST(random_input_as_the_naive_reader)
     unsigned char in[700];
     size_t cuts[3];
 
+    normalising = _i == 1;
     for (unsigned round = 0; round < 60000; round++) {
         const unsigned char *alphabet = alphabets[round % 3];
         size_t n = random_below(round % 5 == 0 ? sizeof in : 80);
@@ -244,6 +298,7 @@ START_TEST(random_input_as_the_naive_reader)
         if (round % 200 == 0)
             all_splits(span_of(in, n), max);
     }
+    normalising = false;
 }
 END_TEST
 
@@ -372,7 +427,8 @@ int main(void)
 
     tcase_set_timeout(tests, 120);
     tcase_add_loop_test(tests, knows_the_end, 0, sizeof samples / sizeof samples[0]);
-    tcase_add_test(tests, random_input_as_the_naive_reader);
+    tcase_add_loop_test(tests, bare_lf_mended, 0, sizeof mended / sizeof mended[0]);
+    tcase_add_loop_test(tests, random_input_as_the_naive_reader, 0, 2);
     tcase_add_test(tests, long_lines);
     tcase_add_test(tests, size_at_the_maximum);
     tcase_add_test(tests, stuffed_and_unstuffed_is_the_same);

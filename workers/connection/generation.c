@@ -112,6 +112,7 @@ static void become_current(struct worker *w, struct generation *g)
             .max_recipients = g->settings.recipients,
             .max_mails = trusted ? 0 : g->settings.limits.mails_per_session,
             .offer_starttls = g->server != NULL,
+            .normalise = g->flow_settings.bare_lf == POLICY_BARE_LF_NORMALISE,
         };
     w->generations.current = g;
     counter_set(w->counters, COUNTER_certificate_not_after, g->not_after);

@@ -3,6 +3,7 @@
 #include "engine/log/log.h"
 #include "engine/smtp/address.h"
 #include "status.h"
+#include "workers/connection/complete.h"
 #include "workers/connection/session.h"
 #include "workers/connection/transaction.h"
 #include "workers/connection/worker.h"
@@ -182,5 +183,10 @@ static bool anyone_left(struct transaction *t, struct transaction_reply *reply)
 
 bool rules_at_end(struct transaction *t, struct transaction_reply *reply)
 {
-    return decide_rest(t, reply) && anyone_left(t, reply);
+    if (!decide_rest(t, reply) || !anyone_left(t, reply))
+        return false;
+    if (complete_mail(t))
+        return true;
+    refuse(reply, 452, "4.3.1", "Insufficient memory, try again later");
+    return false;
 }

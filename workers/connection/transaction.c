@@ -243,6 +243,9 @@ bool transaction_data(struct worker *w, struct transaction *t, struct transactio
         (struct header_want){.name = SPAN_LIT("Received"), .mode = HEADER_COUNT, .by = host};
     t->wants[WANT_TLS_REQUIRED] =
         (struct header_want){.name = SPAN_LIT("TLS-Required"), .mode = HEADER_FIRST};
+    t->wants[WANT_MESSAGE_ID] =
+        (struct header_want){.name = SPAN_LIT("Message-ID"), .mode = HEADER_COUNT};
+    t->wants[WANT_DATE] = (struct header_want){.name = SPAN_LIT("Date"), .mode = HEADER_COUNT};
     unsigned count =
         facts_add_fields(&t->generation->policy, t->wants, WANT_COUNT, &t->rule_fields);
     header_begin(&t->scanner, t->wants, count, t->header_buffer->data, LIMIT_CHUNK);

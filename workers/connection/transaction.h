@@ -18,7 +18,13 @@ struct session;
 struct worker;
 
 /* Header fields that are looked at beside those of the rules. */
-enum transaction_want { WANT_RECEIVED = FACTS_WANTS, WANT_TLS_REQUIRED, WANT_COUNT };
+enum transaction_want {
+    WANT_RECEIVED = FACTS_WANTS,
+    WANT_TLS_REQUIRED,
+    WANT_MESSAGE_ID,
+    WANT_DATE,
+    WANT_COUNT
+};
 
 struct transaction {
     struct session *session; /* NULL: the client has gone while the mail was being committed */
@@ -33,7 +39,7 @@ struct transaction {
     bool no_space;   /* the spool's file could not be written */
     bool header_nul; /* in the header section: not even BINARYMIME allows that */
     bool scanning;
-    bool imported; /* by the operator: has no session (import.h) */
+    bool imported;            /* by the operator: has no session (import.h) */
     struct transfer transfer; /* of the message */
     struct large large;
 };
