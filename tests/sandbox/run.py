@@ -107,8 +107,8 @@ class Run:
             time.sleep(1)
         status = subprocess.run(
             [f"{self.build}/bin/mgictl", "--socket", f"{self.work}/control", "--json", "status"],
-            capture_output=True, text=True, timeout=20, check=False,
-        )
+            capture_output=True, text=True, check=False,
+        )  # mgictl has a time-out of its own
         others = [
             l
             for l in self.lines()
@@ -119,14 +119,16 @@ class Run:
     def finish(self):
         end = time.monotonic() + WAIT
         found = None
-        while found is None and time.monotonic() < end and self.process.poll() is None:
-            time.sleep(0.01)
-            found = self.outcome()
-        found = found or self.outcome() or NOTHING
-        alive = self.process.poll() is None
-        if alive:
-            self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
+        try:
+            while found is None and time.monotonic() < end and self.process.poll() is None:
+                time.sleep(0.01)
+                found = self.outcome()
+            found = found or self.outcome() or NOTHING
+            alive = self.process.poll() is None
+        finally:
+            if self.process.poll() is None:
+                self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
         # A start that lacks its keeper or compiler ends with a reason; nothing may break the master.
         if not alive and self.process.returncode < 0:
             found += f", and signal {-self.process.returncode} ended the master"
