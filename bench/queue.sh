@@ -6,7 +6,8 @@
 # Every mail goes to a host that refuses connections, so that it is deferred. Prints the memory of
 # the worker a mail (growth of its anonymous pages), the rate of accepting with an empty and with a
 # full queue, and of delivering to another host beside it, how long a start takes, and how long it
-# takes to show, to hold and to delete what a filter selects. The log is thrown away.
+# takes to show, to hold and to delete what a filter selects. The log is thrown away. Every count
+# must be that of the mails accepted: else it says so and ends with 1.
 set -euo pipefail
 
 mails=${1:-100000}
@@ -130,20 +131,36 @@ start
 printf 'start to greeting:                %s s, worker at %s KiB\n' "$(since "$begun")" "$(memory)"
 begun=$EPOCHREALTIME
 ctl --json queue list >"$work/list"
-printf 'queue list, all:                  %s s, %s mails\n' "$(since "$begun")" "$(grep -c queue_id "$work/list")"
-# timed TEXT COMMAND…: a mgictl command that counts.
+wrong=0
+# counted TEXT MAILS EXPECTED
+counted()
+{
+    [ "$2" = "$3" ] && return
+    printf '%s: %s mails, not %s\n' "$1" "$2" "$3" >&2
+    wrong=1
+}
+queued=$((mails + 2000))
+listed=$(grep -c queue_id "$work/list" || :)
+printf 'queue list, all:                  %s s, %s mails\n' "$(since "$begun")" "$listed"
+counted 'queue list' "$listed" "$queued"
+# timed EXPECTED TEXT COMMAND…: a mgictl command that counts.
 timed()
 {
-    local text=$1
-    shift
+    local expected=$1 text=$2 done_to
+    shift 2
     begun=$EPOCHREALTIME
     ctl --json "$@" >"$work/done" || :
-    printf '%-33s %s s, %s mails\n' "$text" "$(since "$begun")" \
-        "$(tail -1 "$work/done" | sed 's/.*"mails": *\([0-9]*\).*/\1/;s/.*"mails":\([0-9]*\).*/\1/')"
+    done_to=$(tail -1 "$work/done" | sed 's/.*"mails": *\([0-9]*\).*/\1/')
+    printf '%-33s %s s, %s mails, %s busy\n' "$text" "$(since "$begun")" "$done_to" \
+        "$(tail -1 "$work/done" | sed 's/.*"busy": *\([0-9]*\).*/\1/')"
+    counted "$text" "$done_to" "$expected"
 }
-timed 'queue list --limit 10:' queue list --limit 10
-timed 'count, by a sender that none has:' queue retry --sender nobody@example.ch --dry-run
-timed 'queue hold --route:' queue hold --route dead
-timed 'queue release --route:' queue release --route dead
-timed 'queue delete --route:' queue delete --route dead
-printf 'left:                             %s mails, worker at %s KiB\n' "$(counter queue_mails)" "$(memory)"
+timed 10 'queue list --limit 10:' queue list --limit 10
+timed 0 'count, by a sender that none has:' queue retry --sender nobody@example.ch --dry-run
+timed "$queued" 'queue hold --route:' queue hold --route dead
+timed "$queued" 'queue release --route:' queue release --route dead
+timed "$queued" 'queue delete --route:' queue delete --route dead
+left=$(counter queue_mails)
+printf 'left:                             %s mails, worker at %s KiB\n' "$left" "$(memory)"
+counted 'left' "$left" 0
+exit "$wrong"
