@@ -136,3 +136,24 @@ equal "recipients" 0 "$(json_lines "$WORK/status" type=counters --print counters
 stop "$MGID_PID"
 must "mgid starts again" start_mgid "$POLICY" "$OUT_PORT"
 must "still empty" wait_for 5 has 0
+
+# ---- a mail that can't be read back is not passed over in silence
+must "a mail is taken" send_mail torn@example.ch to@dead.example torn
+must "it waits" wait_for 5 has 1 --reason refused
+python3 - "$WORK/spool" <<'TEAR'
+import pathlib, sys
+torn = 0
+for path in pathlib.Path(sys.argv[1]).rglob("*"):
+    if path.is_file() and (at := path.read_bytes().find(b"torn@example.ch")) >= 0:
+        with path.open("r+b") as file:
+            file.seek(at)
+            file.write(b"x")
+        torn += 1
+assert torn > 0
+TEAR
+equal "the list is not whole" 75 "$(ctl queue list >"$WORK/text" 2>&1 || echo $?)"
+must "and says so" grep -q "1 mail can't be read from the spool" "$WORK/text"
+equal "nor is an export" 75 "$(ctl queue export --all "$WORK/export" >"$WORK/text" 2>&1 || echo $?)"
+equal "a filter by sender counts it" 75 "$(ctl --json queue delete --sender torn@example.ch >"$WORK/done" 2>&1 || echo $?)"
+equal "as one that was left" 1 "$(number busy "$WORK/done")"
+done_to 1 1 queue delete --route dead

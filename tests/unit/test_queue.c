@@ -6,7 +6,6 @@
  */
 #include "engine/log/log.h"
 #include "workers/connection/bounce.h"
-#include "workers/connection/move.h"
 #include "workers/connection/operate.h"
 #include "workers/connection/queue_internal.h"
 #include "workers/connection/transaction.h"
@@ -439,7 +438,7 @@ static void operate_on(enum queue_action action)
         .action = action, .target = span_of(target, 2), .matched = meant, .all = true};
     bool under_way[RECIPIENTS] = {false};
     target[1] = (char)('0' + below(ROUTES));
-    bool moving = e->mail && e->mail->moving;
+    bool moving = action != QUEUE_RETRY && e->mail && e->mail->moving;
     for (unsigned i = 0; i < mm->count; i++) {
         const struct recipient *r = e->mail ? &e->mail->recipients[i] : NULL;
         meant[i] = below(3) > 0;
@@ -452,16 +451,17 @@ static void operate_on(enum queue_action action)
     for (unsigned i = 0; i < mm->count; i++)
         before[i] = mm->r[i].fate;
     enum operated result = queue_operate(w, e, &o);
-    bool done = result != OPERATED_LATER && !moving;
+    /* Not passed over: it is come back to. */
+    MUST(!moving || result == OPERATED_LATER || result == OPERATED_NOTHING);
     if (action == QUEUE_HOLD || action == QUEUE_RELEASE)
         mm->held = result == OPERATED ? action == QUEUE_HOLD : mm->held;
     for (unsigned i = 0; i < mm->count; i++) {
-        if (!meant[i] || before[i] != WAITS || !done)
+        if (!meant[i] || before[i] != WAITS || result == OPERATED_LATER)
             continue;
         if (action == QUEUE_REDIRECT && result == OPERATED && !under_way[i])
             mm->r[i].redirect = (unsigned)(target[1] - '0') + 1;
         /* Deletion takes what is not under way, also what waits for its notification. */
-        if (action == QUEUE_DELETE && result != OPERATED_LATER) {
+        if (action == QUEUE_DELETE) {
             struct entry *now = order_find(&w->queue.order, id, &number)
                                     ? pool_at(&w->queue.entries, number)
                                     : NULL;

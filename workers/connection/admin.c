@@ -165,6 +165,17 @@ static bool whole_by_route(const struct worker *w, const struct walk *walk, cons
     return d == NULL;
 }
 
+/* Nobody can tell whether it is meant: the operator is told that there is one. */
+static void unreadable(struct walk *walk, const struct entry *e)
+{
+    char id[QUEUE_ID_TEXT + 1];
+    queue_id_format(e->id, id);
+    log_begin(LOG_ERROR, "stored mail unreadable");
+    log_text("id", id);
+    log_end();
+    walk->answer.queue_result.busy++;
+}
+
 /* Marks the recipients meant; returns how many, and sets *all when they are all that are left. */
 static uint32_t match(struct worker *w, struct walk *walk, struct view *v, bool *all)
 {
@@ -174,7 +185,11 @@ static uint32_t match(struct worker *w, struct walk *walk, struct view *v, bool 
     if (*all)
         return e->left;
     walk->units += LIMIT_ADMIN_READ;
-    if (!read_view(w, v) || !filter_sender(&walk->filter, v->stored.sender))
+    if (!read_view(w, v)) {
+        unreadable(walk, e);
+        return 0;
+    }
+    if (!filter_sender(&walk->filter, v->stored.sender))
         return 0;
     for (uint32_t i = 0; i < v->stored.recipient_count; i++) {
         const struct spool_recipient *r = &v->stored.recipients[i];

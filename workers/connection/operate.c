@@ -44,7 +44,7 @@ static enum operated hold(struct worker *w, struct entry *e, bool held)
     if (e->held == held)
         return OPERATED_NOTHING;
     if (e->mail && e->mail->moving)
-        return OPERATED_BUSY;
+        return OPERATED_LATER;
     if (spool_append_hold(w->spool, &ref, held) != SPOOL_OK)
         return OPERATED_LATER;
     e->held = held;
@@ -203,7 +203,7 @@ enum operated queue_operate(struct worker *w, struct entry *e, const struct oper
     if (o->action == QUEUE_RETRY)
         return retry(w, e);
     if (e->mail && e->mail->moving)
-        return OPERATED_BUSY;
+        return OPERATED_LATER; /* until the next commit */
     if (o->action == QUEUE_DELETE && o->all && !entry_under_way(w, e))
         return delete_all(w, e);
     if (entry_load(w, e) != 0)

@@ -14,8 +14,8 @@ struct worker;
 enum operated {
     OPERATED,         /* done, or on its way to the disk */
     OPERATED_NOTHING, /* it is so already */
-    OPERATED_BUSY,    /* (some of it) being delivered, bounced or moved, or not readable now */
-    OPERATED_LATER,   /* the spool's batch is full: nothing, or not all, was done; come again */
+    OPERATED_BUSY,    /* (some of it) being delivered or bounced, or not readable now */
+    OPERATED_LATER,   /* being moved, or the spool's batch is full: not all was done; come again */
 };
 
 struct operation {

@@ -108,7 +108,7 @@ static const char *take_request(struct control_walk *walk, unsigned action, json
     uint64_t younger = number_or(object, "younger", wall / 1000000) * 1000000;
     q->arrived_to = older < wall ? wall - older : 0;
     q->arrived_from = younger < wall ? wall - younger : 0;
-    if (action == QUEUE_LIST && older == 0)
+    if ((action == QUEUE_LIST || json_object_get(object, "ids")) && older == 0)
         q->arrived_to = UINT64_MAX;
     q->size_min = number_or(object, "larger", 0);
     q->size_max = number_or(object, "smaller", UINT64_MAX);
@@ -345,10 +345,11 @@ void queue_proceed(struct control *control, struct control_client *client)
     const struct msg_queue_request *q = &job->walk->request.queue_request;
     json_t *end = json_pack("{s:I, s:b, s:b}", "mails", (json_int_t)job->mails, "more", more,
                             "complete", !job->incomplete);
+    /* Of a list: those that could not be read. */
+    (void)json_object_set_new(end, "busy", json_integer((json_int_t)job->walk->busy));
     if (!lists(job)) {
         (void)json_object_set_new(end, "recipients",
                                   json_integer((json_int_t)job->walk->recipients));
-        (void)json_object_set_new(end, "busy", json_integer((json_int_t)job->walk->busy));
         (void)json_object_set_new(end, "done", json_string(done_texts[q->action]));
         (void)json_object_set_new(end, "dry_run", json_boolean(q->dry_run));
     }

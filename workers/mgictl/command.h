@@ -38,7 +38,7 @@ struct command_line {
     bool all;
     bool dry_run;
     bool yes;
-    unsigned count;      /* of words */
+    unsigned count;                         /* of words */
     const char *words[LIMIT_ARGUMENTS + 1]; /* the last one NULL */
 };
 
@@ -59,7 +59,7 @@ extern const size_t command_count;
 struct command_option {
     const char *name;     /* "--json" */
     const char *argument; /* "PATH", or NULL */
-    const char *command;  /* those that take it: names or first words, with a | between; NULL: all */
+    const char *command; /* those that take it: names or first words, with a | between; NULL: all */
     const char *help;
 };
 
@@ -91,6 +91,10 @@ void help_command(const struct command *command);
 
 /* The request with the filter that the line and the ids (up to NULL) say; the caller's. */
 json_t *queue_request(const struct command_line *line, const char *command, const char *const *ids);
+
+/* After a list or an export, whose last line is `end` (or NULL): says how many mails could not be
+ * read, and makes a good result EXIT_TEMPFAIL if there are any. */
+enum exit_status queue_unread(json_t *end, enum exit_status result);
 
 /* ---- remote.c --------------------------------------------------------------------------- */
 

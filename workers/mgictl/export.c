@@ -123,6 +123,7 @@ enum exit_status command_queue_export(const struct command_line *line, const cha
 {
     static struct export e;
     struct command_line quiet = *line;
+    json_t *end = NULL;
     bool to_stdout = arguments[0] && strcmp(arguments[0], "-") == 0;
     if (!arguments[0]) {
         fprintf(stderr, "mgictl: where to? Name a directory, or - for standard output.\n");
@@ -131,11 +132,13 @@ enum exit_status command_queue_export(const struct command_line *line, const cha
     quiet.json = false; /* the lines are not for standard output */
     e.directory = to_stdout ? NULL : arguments[0];
     enum exit_status result = remote_ask(&quiet, queue_request(line, "queue-export", arguments + 1),
-                                         EXIT_UNAVAILABLE, take_line, &e, NULL);
+                                         EXIT_UNAVAILABLE, take_line, &e, &end);
     if (e.out)
         leave_out(&e, e.path, "the answer broke off");
     fprintf(stderr, "%" JSON_INTEGER_FORMAT " mail%s exported. They are still queued here.\n",
             e.mails, e.mails == 1 ? "" : "s");
+    result = queue_unread(end, result);
+    json_decref(end);
     return result == EXIT_OK && e.left_out > 0 ? EXIT_TEMPFAIL : result;
 }
 

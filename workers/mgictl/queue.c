@@ -80,6 +80,18 @@ static void show_mail(void *context, json_t *object)
     }
 }
 
+enum exit_status queue_unread(json_t *end, enum exit_status result)
+{
+    json_int_t n = remote_number(end, "busy");
+    if (n == 0)
+        return result;
+    fprintf(stderr,
+            "mgictl: %" JSON_INTEGER_FORMAT " mail%s can't be read from the spool: see the log for "
+            "\"stored mail unreadable\".\n",
+            n, n == 1 ? "" : "s");
+    return result == EXIT_OK ? EXIT_TEMPFAIL : result;
+}
+
 enum exit_status command_queue_list(const struct command_line *line, const char *const *arguments)
 {
     static struct table table = {.columns = 10,
@@ -100,6 +112,7 @@ enum exit_status command_queue_list(const struct command_line *line, const char 
                    mails == 1 ? "" : "s",
                    json_is_true(json_object_get(end, "more")) ? "; there may be more" : "");
     }
+    result = queue_unread(end, result);
     json_decref(end);
     return result;
 }
@@ -163,6 +176,7 @@ enum exit_status command_queue_show(const struct command_line *line, const char 
     json_t *end;
     enum exit_status result = remote_ask(line, queue_request(line, "queue-list", arguments),
                                          EXIT_UNAVAILABLE, show_all, NULL, &end);
+    result = queue_unread(end, result);
     if (result == EXIT_OK && remote_number(end, "mails") == 0) {
         fprintf(stderr, "mgictl: there is no mail %s in the queue (any more).\n", arguments[0]);
         result = EXIT_NOINPUT;
@@ -202,8 +216,9 @@ static void print_counts(json_t *end, const char *verb)
     printf("%" JSON_INTEGER_FORMAT " mail%s (%" JSON_INTEGER_FORMAT " recipient%s) %s.\n", mails,
            mails == 1 ? "" : "s", recipients, recipients == 1 ? "" : "s", verb);
     if (busy > 0)
-        printf("%" JSON_INTEGER_FORMAT " not, or not wholly: being delivered at this moment. "
-               "Do it again for what is left of them.\n",
+        printf("%" JSON_INTEGER_FORMAT
+               " not, or not wholly: being delivered at this moment, or not "
+               "to be read (see the log). Do it again for what is left of them.\n",
                busy);
 }
 
