@@ -42,7 +42,7 @@ mapfile -t counters < <(sed -n 's/^COUNTER(\([a-z_]*\), \([a-z]*\),.*/\1 \2/p' "
 for counter in "${counters[@]}"; do
     read -r name kind <<<"$counter"
     name=mgid_${name/_microseconds/_seconds}
-    [ "$kind" = gauge ] || name=${name}_total
+    [ "$kind" != counter ] || name=${name}_total
     for labels in 'flow="outbound",worker="0"' 'flow="inbound",worker="0"' 'flow="inbound",worker="1"'; do
         must "$name is there" grep -q "^$name{$labels} [0-9.]*\$" "$WORK/body"
     done

@@ -20,7 +20,7 @@ static const char *read_piece(struct worker *w, const struct spool_ref *ref, uin
     static uint32_t running_crc;
     struct spool_ref own = *ref;
     struct spool_mail stored;
-    if (spool_load_envelope(w->spool, &own, &stored) != SPOOL_OK)
+    if (spool_load_record(w->spool, &own, &stored) != SPOOL_OK)
         return "the stored mail is damaged";
     if (!stored.large) {
         struct span body = stored.body_count > 0
