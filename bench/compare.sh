@@ -11,40 +11,20 @@ set -euo pipefail
 
 mails=${1:-5000}
 runs=${RUNS:-3}
-here=$(cd "$(dirname "$0")/.." && pwd)
-build=${BUILD:-$here/build}
-tools=${MGID_TOOLS:-$here/build/tools}
+# shellcheck source=bench/peers/lib.sh
+source "$(dirname "$0")/peers/lib.sh"
 [ "$(id -u)" = 0 ] || { echo "compare: Postfix needs root" >&2; exit 77; }
-work=$(mktemp -d /var/tmp/mgid-compare.XXXXXX) # on disk: /tmp may be memory
-chmod 755 "$work"
-pids=()
-stop()
-{
-    local pid
-    for pid in "${pids[@]}"; do
-        kill -TERM "$pid" 2>/dev/null || :
-    done
-    for pid in "${pids[@]}"; do
-        wait "$pid" 2>/dev/null || :
-    done
-    pids=()
-}
-trap 'stop; rm -rf "$work"' EXIT
+TMPDIR=/var/tmp peers_begin compare # on disk: /tmp may be memory
+chmod 755 "$WORK"
 
-free_port()
+listens()
 {
-    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+    (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
 }
 
 wait_port()
 {
-    local i
-    for i in $(seq 100); do
-        (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return
-        sleep 0.1
-    done
-    echo "compare: nothing listens on port $1" >&2
-    return 1
+    wait_for 10 listens "$1" || { echo "compare: nothing listens on port $1" >&2; return 1; }
 }
 
 # Clock ticks of a process, of its living children and of those it has waited for.
@@ -59,12 +39,12 @@ ticks()
 
 mgid_queue()
 {
-    "$build/bin/mgictl" --socket "$work/control" --json queue list | grep -c queue_id || :
+    "$MGICTL" --socket "$WORK/control" --json queue list | grep -c queue_id || :
 }
 
 postfix_queue()
 {
-    find "$work/postfix/queue/incoming" "$work/postfix/queue/active" -type f | wc -l
+    find "$WORK/postfix/queue/incoming" "$WORK/postfix/queue/active" -type f | wc -l
 }
 
 # run NAME PID PORT MODE-FLAG MODE-NAME
@@ -73,7 +53,7 @@ run()
     local name=$1 pid=$2 port=$3 flag=$4 mode=$5 before start end after
     before=$(ticks "$pid")
     start=$EPOCHREALTIME
-    "$tools/bin/smtp-source" $flag -s 50 -m "$mails" -l 5120 -f from@example.ch -t to@example.org \
+    "$TOOLS/bin/smtp-source" $flag -s 50 -m "$mails" -l 5120 -f from@example.ch -t to@example.org \
         "127.0.0.1:$port"
     end=$EPOCHREALTIME
     until [ "$("${name}_queue")" = 0 ]; do
@@ -87,34 +67,32 @@ run()
 }
 
 sink=$(free_port)
-"$tools/bin/smtp-sink" -u nobody "127.0.0.1:$sink" 200 >/dev/null 2>&1 &
-sink_pid=$!
-trap 'stop; kill "$sink_pid"; rm -rf "$work"' EXIT
+spawn sink "$TOOLS/bin/smtp-sink" -u nobody "127.0.0.1:$sink" 200
 wait_port "$sink"
 
 printf '%s, %s processors, kernel %s, %s\n' "$(uname -m)" "$(nproc)" "$(uname -r)" "$(date -u +%F)"
 for name in postfix mgid; do
     port=$(free_port)
     if [ "$name" = postfix ]; then
-        "$here/bench/peers/postfix.sh" "$work/postfix" "$port" "127.0.0.1:$sink" >/dev/null 2>&1 &
+        spawn postfix "$ROOT/bench/peers/postfix.sh" "$WORK/postfix" "$port" "127.0.0.1:$sink"
     else
-        cat >"$work/policy.json" <<JSON
-{ "version": 1, "hostname": "mgid.test", "spool": "$work/spool",
-  "control": { "socket": "$work/control" }, "log": { "file": "$work/mgid.log" },
+        cat >"$WORK/policy.json" <<JSON
+{ "version": 1, "hostname": "mgid.test", "spool": "$WORK/spool",
+  "control": { "socket": "$WORK/control" }, "log": { "file": "$WORK/mgid.json" },
   "peers": { "load": { "addresses": ["127.0.0.1/32"], "trusted": true } },
   "routes": { "sink": { "hosts": ["127.0.0.1:$sink"] } },
   "flows": { "outbound": { "listen": ["127.0.0.1:$port"], "accept_from": ["load"],
              "rules": [ { "name": "all", "route": "sink" } ] } } }
 JSON
-        "$build/sbin/mgid" -p "$work/policy.json" >/dev/null 2>&1 &
+        spawn mgid "$MGID" -p "$WORK/policy.json"
     fi
-    pids=($!)
+    pid=$SPAWNED
     wait_port "$port"
     for i in $(seq "$runs"); do
-        run "$name" "${pids[0]}" "$port" "" "one mail a connection"
+        run "$name" "$pid" "$port" "" "one mail a connection"
     done
     for i in $(seq "$runs"); do
-        run "$name" "${pids[0]}" "$port" "-d" "kept connections"
+        run "$name" "$pid" "$port" "-d" "kept connections"
     done
-    stop
+    stop "$pid" 60
 done

@@ -11,42 +11,11 @@
 set -euo pipefail
 
 mails=${1:-100000}
-here=$(cd "$(dirname "$0")/.." && pwd)
-build=${BUILD:-$here/build}
-tools=${MGID_TOOLS:-$here/build/tools}
+# shellcheck source=bench/peers/lib.sh
+source "$(dirname "$0")/peers/lib.sh"
 [ "$(id -u)" = 0 ] || { echo "queue: smtp-sink needs root" >&2; exit 77; }
-work=$(mktemp -d /var/tmp/mgid-queue.XXXXXX) # on disk: /tmp may be memory
-chmod 755 "$work"
-pids=()
-stop()
-{
-    local pid
-    for pid in "${pids[@]}"; do
-        kill -TERM "$pid" 2>/dev/null || :
-    done
-    for pid in "${pids[@]}"; do
-        wait "$pid" 2>/dev/null || :
-    done
-    pids=()
-}
-trap 'stop; rm -rf "$work"' EXIT
-
-free_port()
-{
-    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
-}
-
-# answers PORT: waits until a greeting comes from there.
-answers()
-{
-    local i
-    for i in $(seq 600); do
-        (exec 3<>"/dev/tcp/127.0.0.1/$1" && read -r -t 5 -u 3 _) 2>/dev/null && return
-        sleep 0.1
-    done
-    echo "queue: nothing answers on port $1" >&2
-    return 1
-}
+TMPDIR=/var/tmp peers_begin queue # on disk: /tmp may be memory
+chmod 755 "$WORK"
 
 since()
 {
@@ -55,7 +24,7 @@ since()
 
 ctl()
 {
-    "$build/bin/mgictl" --socket "$work/control" "$@"
+    "$MGICTL" --socket "$WORK/control" "$@"
 }
 
 # memory: anonymous KiB of the worker.
@@ -83,26 +52,25 @@ for line in sys.stdin:
 send()
 {
     local start=$EPOCHREALTIME
-    nice "$tools/bin/smtp-source" -d -s 50 -m "$1" -l 1024 -f from@example.ch -t "$2" "127.0.0.1:$port"
+    nice "$TOOLS/bin/smtp-source" -d -s 50 -m "$1" -l 1024 -f from@example.ch -t "$2" "127.0.0.1:$port"
     awk -v n="$1" -v t="$(since "$start")" 'BEGIN { printf "%.0f", n / t }'
 }
 
 start()
 {
-    "$build/sbin/mgid" -p "$work/policy.json" >/dev/null 2>&1 &
-    pids+=($!)
-    answers "$port"
+    spawn mgid "$MGID" -p "$WORK/policy.json"
+    MGID_PID=$SPAWNED
+    wait_for 120 answers 127.0.0.1 "$port" ||
+        { echo "queue: nothing answers on port $port" >&2; return 1; }
 }
 
 sink=$(free_port)
-"$tools/bin/smtp-sink" -u nobody "127.0.0.1:$sink" 200 >/dev/null 2>&1 &
-sink_pid=$!
-trap 'stop; kill "$sink_pid" 2>/dev/null || :; rm -rf "$work"' EXIT
+spawn sink "$TOOLS/bin/smtp-sink" -u nobody "127.0.0.1:$sink" 200
 dead=$(free_port)
 port=$(free_port)
-cat >"$work/policy.json" <<JSON
-{ "version": 1, "hostname": "mgid.test", "spool": "$work/spool",
-  "control": { "socket": "$work/control" }, "log": { "file": "/dev/null" },
+cat >"$WORK/policy.json" <<JSON
+{ "version": 1, "hostname": "mgid.test", "spool": "$WORK/spool",
+  "control": { "socket": "$WORK/control" }, "log": { "file": "/dev/null" },
   "retry": { "first": "1h", "max": "4h" },
   "peers": { "load": { "addresses": ["127.0.0.1/32"] } },
   "routes": { "sink": { "hosts": ["127.0.0.1:$sink"] }, "dead": { "hosts": ["127.0.0.1:$dead"] } },
@@ -124,13 +92,13 @@ awk -v a="$first" -v b="$second" -v n="$mails" \
     'BEGIN { printf "memory a deferred mail:           %.0f bytes\n", (b - a) * 1024 / n }'
 printf 'accept and deliver, queue full:   %s mails/s\n' "$(send "$few" to@example.org)"
 begun=$EPOCHREALTIME
-stop
+stop "$MGID_PID" 120
 printf 'stop:                             %s s\n' "$(since "$begun")"
 begun=$EPOCHREALTIME
 start
 printf 'start to greeting:                %s s, worker at %s KiB\n' "$(since "$begun")" "$(memory)"
 begun=$EPOCHREALTIME
-ctl --json queue list >"$work/list"
+ctl --json queue list >"$WORK/list"
 wrong=0
 # counted TEXT MAILS EXPECTED
 counted()
@@ -140,7 +108,7 @@ counted()
     wrong=1
 }
 queued=$((mails + 2000))
-listed=$(grep -c queue_id "$work/list" || :)
+listed=$(grep -c queue_id "$WORK/list" || :)
 printf 'queue list, all:                  %s s, %s mails\n' "$(since "$begun")" "$listed"
 counted 'queue list' "$listed" "$queued"
 # timed EXPECTED TEXT COMMAND…: a mgictl command that counts.
@@ -149,10 +117,10 @@ timed()
     local expected=$1 text=$2 done_to
     shift 2
     begun=$EPOCHREALTIME
-    ctl --json "$@" >"$work/done" || :
-    done_to=$(tail -1 "$work/done" | sed 's/.*"mails": *\([0-9]*\).*/\1/')
+    ctl --json "$@" >"$WORK/done" || :
+    done_to=$(tail -1 "$WORK/done" | sed 's/.*"mails": *\([0-9]*\).*/\1/')
     printf '%-33s %s s, %s mails, %s busy\n' "$text" "$(since "$begun")" "$done_to" \
-        "$(tail -1 "$work/done" | sed 's/.*"busy": *\([0-9]*\).*/\1/')"
+        "$(tail -1 "$WORK/done" | sed 's/.*"busy": *\([0-9]*\).*/\1/')"
     counted "$text" "$done_to" "$expected"
 }
 timed 10 'queue list --limit 10:' queue list --limit 10

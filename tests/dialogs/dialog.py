@@ -82,3 +82,17 @@ def matches(pattern, line):
     """A line without its CRLF against an expected one, in which "*" stands for any bytes."""
     pieces = [re.escape(resolve(piece)) for piece in pattern.split("*")]
     return re.fullmatch(b"(?s:.*)".join(pieces), line) is not None
+
+
+def report(direction, verdicts):
+    """Prints one line a dialog and its faults, then the sum; verdicts are (name, faults). The exit
+    status of the run."""
+    passed = failed = 0
+    for name, faults in verdicts:
+        failed += bool(faults)
+        passed += not faults
+        print(f"{'FAIL' if faults else 'ok'} dialog {direction}/{name}")
+        for fault in faults:
+            print(f"    {fault}")
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0

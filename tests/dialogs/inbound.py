@@ -123,15 +123,8 @@ def judge(path, ports, certificates):
 
 def main():
     ports = {name: int(port) for name, port in (p.split("=") for p in sys.argv[1].split(","))}
-    failed = 0
     with ThreadPoolExecutor(8) as pool:
-        for name, faults in pool.map(lambda path: judge(path, ports, sys.argv[2]), sys.argv[3:]):
-            failed += bool(faults)
-            print(f"{'FAIL' if faults else 'ok'} dialog inbound/{name}")
-            for fault in faults:
-                print(f"    {fault}")
-    print(f"{len(sys.argv) - 3 - failed} passed, {failed} failed")
-    return 1 if failed else 0
+        return text.report("inbound", pool.map(lambda path: judge(path, ports, sys.argv[2]), sys.argv[3:]))
 
 
 if __name__ == "__main__":

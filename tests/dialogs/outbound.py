@@ -270,17 +270,9 @@ def main():
     ports = json.load(open(sys.argv[2], encoding="utf-8"))
     context = (int(sys.argv[3]), sys.argv[4], Log(sys.argv[5]))
     paths = sys.argv[6:]
-    failed = 0
     with ThreadPoolExecutor(32) as pool:
         plays = [pool.submit(judge, path, number, ports, context) for number, path in enumerate(paths)]
-        for play in plays:
-            name, faults = play.result()
-            failed += bool(faults)
-            print(f"{'FAIL' if faults else 'ok'} dialog outbound/{name}")
-            for fault in faults:
-                print(f"    {fault}")
-    print(f"{len(paths) - failed} passed, {failed} failed")
-    return 1 if failed else 0
+        return text.report("outbound", (play.result() for play in plays))
 
 
 if __name__ == "__main__":

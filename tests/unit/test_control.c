@@ -3,6 +3,7 @@
 #include "process_state.h"
 #include "recipient_state.h"
 #include "tests/unit/control_stand.h"
+#include "tests/unit/suite.h"
 #include <check.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -463,11 +464,10 @@ START_TEST(malformed_page_is_not_believed)
         put_mail(&w, 9, 1); /* not ascending: might go on for ever */
     size_t n = _i == 2 ? w.n - 1 : w.n;
     struct span page = _i == 3 ? SPAN_EMPTY : span_of(mails, n);
-    struct ipc_message r = {.kind = MSG_queue_result,
-                            .queue_result = {.id = m.queue_request.id,
-                                             .more = 1,
-                                             .next = _i == 3 ? 0 : 9,
-                                             .mails = page}};
+    struct ipc_message r = {
+        .kind = MSG_queue_result,
+        .queue_result = {
+            .id = m.queue_request.id, .more = 1, .next = _i == 3 ? 0 : 9, .mails = page}};
     ck_assert_int_eq(ipc_send(stand.workers[0], &r), IPC_OK);
     if (_i == 1)
         json_decref(next(&client));
@@ -501,8 +501,9 @@ START_TEST(answer_to_another_id_or_worker_is_unheard)
     uint64_t id = m.queue_request.id;
     for (unsigned i = 0; i < 2; i++) {
         /* The right id from the wrong worker, then the wrong id from the right one. */
-        struct ipc_message r = {.kind = MSG_queue_result,
-                                .queue_result = {.id = i == 0 ? id : id + 1, .mails = SPAN_LIT("junk")}};
+        struct ipc_message r = {
+            .kind = MSG_queue_result,
+            .queue_result = {.id = i == 0 ? id : id + 1, .mails = SPAN_LIT("junk")}};
         ck_assert_int_eq(ipc_send(stand.workers[1 - i], &r), IPC_OK);
     }
     struct ipc_message r = {.kind = MSG_queue_result, .queue_result = {.id = id}};
@@ -602,9 +603,5 @@ int main(int argc, char **argv)
     tcase_add_test(tc, ends_with_the_master);
     tcase_add_test(tc, malformed_master_is_fatal);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

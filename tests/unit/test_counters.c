@@ -1,5 +1,6 @@
 /* The page of counters: made, mapped twice, refused when it is not one. */
 #include "engine/counters/counters.h"
+#include "tests/unit/suite.h"
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -220,9 +221,5 @@ int main(void)
     tcase_add_test(tc, refuses_what_is_no_page);
     tcase_add_test(tc, names_are_usable_in_metrics);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

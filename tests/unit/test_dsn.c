@@ -1,5 +1,6 @@
 /* Delivery status notifications: frame, status for programs, the original. */
 #include "tests/unit/dsn_rig.h"
+#include "tests/unit/suite.h"
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -387,9 +388,5 @@ int main(void)
     tcase_add_test(t, returns_whole_lines_of_the_header);
     tcase_add_test(t, fits_its_limit);
     suite_add_tcase(suite, t);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

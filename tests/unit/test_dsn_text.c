@@ -1,6 +1,7 @@
 /* Notifications: what they say to people, in each language and for each cause. */
 #include "engine/mime/prose.h"
 #include "tests/unit/dsn_rig.h"
+#include "tests/unit/suite.h"
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -315,9 +316,5 @@ int main(void)
     tcase_add_test(t, wraps_and_quotes);
     tcase_add_test(t, subjects_are_encoded_words);
     suite_add_tcase(suite, t);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

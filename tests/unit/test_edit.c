@@ -1,6 +1,7 @@
 /* Changes to a header section: exact bytes, and what a client then shows. */
 #include "engine/mime/edit.h"
 #include "engine/mime/header.h"
+#include "tests/unit/suite.h"
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -242,9 +243,5 @@ int main(void)
     tcase_add_test(tc, test_room);
     tcase_add_test(tc, test_section);
     suite_add_tcase(s, tc);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(s);
 }

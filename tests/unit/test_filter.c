@@ -1,5 +1,6 @@
 /* Which mails an operator's filter means. */
 #include "workers/connection/filter.h"
+#include "tests/unit/suite.h"
 #include <check.h>
 #include <stdlib.h>
 
@@ -26,8 +27,8 @@ static const struct {
 
 START_TEST(patterns_of_addresses)
 {
-    ck_assert_msg(filter_address(span_str(addresses[_i].pattern), span_str(addresses[_i].address)) ==
-                      addresses[_i].matches,
+    ck_assert_msg(filter_address(span_str(addresses[_i].pattern),
+                                 span_str(addresses[_i].address)) == addresses[_i].matches,
                   "%s %s", addresses[_i].pattern, addresses[_i].address);
 }
 END_TEST
@@ -63,7 +64,8 @@ START_TEST(all_that_is_given_must_hold)
     ck_assert(filter_sender(&f, SPAN_LIT("a@b.ch")));
     f.route = SPAN_LIT("r");
     f.reason = SPAN_LIT("Full");
-    ck_assert(filter_recipient(&f, SPAN_LIT("a@b.ch"), SPAN_LIT("r"), SPAN_LIT("452 mailbox full")));
+    ck_assert(
+        filter_recipient(&f, SPAN_LIT("a@b.ch"), SPAN_LIT("r"), SPAN_LIT("452 mailbox full")));
     ck_assert(!filter_recipient(&f, SPAN_LIT("a@b.ch"), SPAN_LIT("r2"), SPAN_LIT("mailbox full")));
     ck_assert(!filter_recipient(&f, SPAN_LIT("a@b.ch"), SPAN_LIT("r"), SPAN_LIT("fu")));
 }
@@ -76,9 +78,5 @@ int main(void)
     tcase_add_loop_test(tc, patterns_of_addresses, 0, sizeof addresses / sizeof addresses[0]);
     tcase_add_test(tc, all_that_is_given_must_hold);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

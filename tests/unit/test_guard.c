@@ -1,6 +1,7 @@
 /* What clients take of a worker: the counts against a model, rates, and floods. */
 #include "engine/guard/guard.h"
 #include "engine/guard/transfer.h"
+#include "tests/unit/suite.h"
 #include <check.h>
 #include <stdlib.h>
 
@@ -251,9 +252,5 @@ int main(void)
     tcase_add_test(tests, model);
     tcase_add_test(tests, transfer);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return suite_run(suite);
 }

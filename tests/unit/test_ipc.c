@@ -3,6 +3,8 @@
  * messages.def, so that a new one is tested when it is written down.
  */
 #include "engine/ipc/ipc.h"
+#include "tests/unit/random.h"
+#include "tests/unit/suite.h"
 #include <check.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -22,21 +24,12 @@ enum { HEADER = 8, LENGTH_AT = 4 };
 
 static unsigned char noise[LIMIT_MESSAGE + 1]; /* what spans point into */
 static unsigned char packet[2 * LIMIT_MESSAGE];
-static uint64_t random_state;
-
-static uint64_t random64(void)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return random_state;
-}
 
 static void seed(uint64_t n)
 {
     random_state = 0x9e3779b97f4a7c15u ^ (n + 1);
     for (size_t i = 0; i < sizeof noise; i++)
-        noise[i] = (unsigned char)random64();
+        noise[i] = (unsigned char)random_bits();
 }
 
 /* ---- what messages.def says of a kind, and messages with values ------------------------- */
@@ -56,18 +49,18 @@ enum span_choice { SPANS_SHORT, SPANS_FULL, SPANS_ANY };
 
 static struct span some_span(enum span_choice choice, size_t max)
 {
-    size_t n = choice == SPANS_FULL ? max : random64() % (max + 1);
-    return span_of(noise + random64() % 16, choice == SPANS_SHORT && n > 40 ? 40 : n);
+    size_t n = choice == SPANS_FULL ? max : random_bits() % (max + 1);
+    return span_of(noise + random_bits() % 16, choice == SPANS_SHORT && n > 40 ? 40 : n);
 }
 
 /* Fills the fields of m, whose kind is set. */
 static void fill(struct ipc_message *m, enum span_choice choice)
 {
     switch (m->kind) {
-#define F_U8(field) v->field = (uint8_t)random64();
-#define F_U16(field) v->field = (uint16_t)random64();
-#define F_U32(field) v->field = (uint32_t)random64();
-#define F_U64(field) v->field = random64();
+#define F_U8(field) v->field = (uint8_t)random_bits();
+#define F_U16(field) v->field = (uint16_t)random_bits();
+#define F_U32(field) v->field = (uint32_t)random_bits();
+#define F_U64(field) v->field = random_bits();
 #define F_SPAN(field, max) v->field = some_span(choice, max);
 #define MESSAGE(name, senders, receivers, descriptors, fields)                                     \
     case MSG_##name: {                                                                             \
@@ -310,14 +303,14 @@ START_TEST(noise_is_refused_or_stays_inside)
     struct ipc_message back;
     for (uint64_t round = 0; round < 20000; round++) {
         random_state = round * 0x9e3779b97f4a7c15u + 77;
-        size_t n = HEADER + random64() % 120;
-        unsigned kind = (unsigned)(random64() % (MSG_KIND_COUNT + 2));
+        size_t n = HEADER + random_bits() % 120;
+        unsigned kind = (unsigned)(random_bits() % (MSG_KIND_COUNT + 2));
         uint16_t head[2] = {(uint16_t)kind, 0};
         unsigned char *exact = malloc(n);
         ck_assert_ptr_nonnull(exact);
         for (size_t i = 0; i < n; i++)
             /* Many zeros: lengths that could be right. */
-            exact[i] = random64() % 4 ? 0 : (unsigned char)(random64() % 16);
+            exact[i] = random_bits() % 4 ? 0 : (unsigned char)(random_bits() % 16);
         uint32_t length = (uint32_t)n;
         memcpy(exact, head, sizeof head);
         memcpy(exact + LENGTH_AT, &length, sizeof length);
@@ -558,9 +551,5 @@ int main(void)
     tcase_add_test(tc, largest_message_passes);
     tcase_add_test(tc, empty_full_and_closed);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

@@ -3,6 +3,7 @@
 #include "policy/compile.h"
 #include "tests/unit/certs.h"
 #include "tests/unit/keeper_policy.h"
+#include "tests/unit/suite.h"
 #include "workers/keeper/certificate.h"
 #include "workers/keeper/keeper.h"
 #include "workers/keeper/signer.h"
@@ -691,9 +692,5 @@ int main(void)
     tcase_add_test(t, unreadable_lists);
     tcase_add_test(t, marks_before_the_end);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(s);
 }

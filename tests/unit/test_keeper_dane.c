@@ -1,6 +1,7 @@
 /* TLSA records against chains: which record speaks for which certificate, and what it makes good.
  */
 #include "tests/unit/certs.h"
+#include "tests/unit/suite.h"
 #include "tlsa.h"
 #include "workers/keeper/certificate.h"
 #include "workers/keeper/dane.h"
@@ -144,9 +145,5 @@ int main(void)
     tcase_add_test(t, authority_beside_the_path);
     tcase_add_test(t, usages_do_not_mix);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(s);
 }

@@ -1,5 +1,6 @@
 /* What the keeper takes for the payload of a TLS handshake, and all that it must not. */
 #include "workers/keeper/payload.h"
+#include "tests/unit/suite.h"
 #include <check.h>
 #include <stdlib.h>
 
@@ -206,9 +207,5 @@ int main(void)
     tcase_add_test(t, tls12_client_order);
     tcase_add_test(t, foreign_payloads);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(s);
 }

@@ -7,6 +7,7 @@
 #include "policy/compile.h"
 #include "tests/unit/certs.h"
 #include "tests/unit/keeper_policy.h"
+#include "tests/unit/suite.h"
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -430,9 +431,5 @@ int main(int argc, char **argv)
     tcase_add_test(t, unsealed_image);
     tcase_add_test(t, ends_with_its_master);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(s);
 }

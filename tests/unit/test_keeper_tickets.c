@@ -1,5 +1,6 @@
 /* Keys of session tickets: their rotation, and when they are made anew. */
 #include "workers/keeper/tickets.h"
+#include "tests/unit/suite.h"
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,9 +47,5 @@ int main(void)
     TCase *t = tcase_create("tickets");
     tcase_add_test(t, tickets_rotate);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(s);
 }

@@ -1,6 +1,7 @@
 /* Verdicts on peers: each thing that can be wrong with a chain, by itself, and its reason. */
 #include "engine/ipc/ipc.h"
 #include "tests/unit/certs.h"
+#include "tests/unit/suite.h"
 #include "workers/keeper/certificate.h"
 #include "workers/keeper/names.h"
 #include "workers/keeper/verify.h"
@@ -587,9 +588,5 @@ int main(void)
     tcase_add_test(t, revocation);
     tcase_add_test(t, description);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(s);
 }

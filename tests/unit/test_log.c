@@ -2,6 +2,7 @@
 #include "engine/log/log.h"
 #include "limits.h"
 #include "status.h"
+#include "tests/unit/suite.h"
 #include <check.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -434,9 +435,5 @@ int main(void)
     tcase_add_test(tc, environment_ends_with_its_status);
     tcase_add_test(tc, bug_aborts_and_tells_where);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

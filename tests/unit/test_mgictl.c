@@ -1,4 +1,5 @@
 /* The mgictl program as it is built, with this test as the daemon. */
+#include "tests/unit/suite.h"
 #include <check.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -386,9 +387,5 @@ int main(int argc, char **argv)
     tcase_add_test(tc, partial_answers_are_never_success);
     tcase_add_test(tc, policy_check_needs_no_daemon);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

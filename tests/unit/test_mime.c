@@ -1,6 +1,7 @@
 /* Header scanning, decoding and addresses. */
 #include "engine/mime/charset.h"
 #include "engine/mime/header.h"
+#include "tests/unit/suite.h"
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -529,9 +530,5 @@ int main(void)
     tcase_add_test(t, long_domain_is_none);
     tcase_add_test(t, addresses_survive_noise);
     suite_add_tcase(suite, t);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

@@ -1,5 +1,6 @@
 /* When mails are moved on to the current segment, and which: the rest of the queue is played. */
 #include "engine/log/log.h"
+#include "tests/unit/suite.h"
 #include "workers/connection/move.h"
 #include "workers/connection/operate.h"
 #include "workers/connection/queue_internal.h"
@@ -187,9 +188,5 @@ int main(void)
     tcase_add_loop_test(tc, a_spool_full_of_waiting_mails_is_left_alone, 0,
                         sizeof worth / sizeof *worth);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

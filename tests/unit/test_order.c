@@ -1,20 +1,12 @@
 /* The ordered set against a sorted array, and the shared texts against a list. */
 #include "engine/pool/order.h"
 #include "engine/pool/texts.h"
+#include "tests/unit/random.h"
+#include "tests/unit/suite.h"
 #include <check.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-static uint64_t random_state;
-
-static uint64_t random_below(uint64_t n)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (random_state >> 11) % n;
-}
 
 /* ---- order ------------------------------------------------------------------------------- */
 
@@ -204,9 +196,5 @@ int main(void)
     tcase_add_test(tc, no_text_is_zero);
     tcase_add_test_raise_signal(tc, a_text_let_go_twice_is_a_bug, SIGABRT);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

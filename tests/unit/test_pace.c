@@ -1,19 +1,11 @@
 /* The pace of a destination against a model that remembers everything that happened. */
 #include "workers/connection/pace.h"
+#include "tests/unit/random.h"
+#include "tests/unit/suite.h"
 #include <check.h>
 #include <stdlib.h>
 
 enum { SECOND = 1000000 };
-
-static uint64_t random_state;
-
-static uint64_t random_below(uint64_t n)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (random_state >> 11) % n;
-}
 
 static const struct pace_limits usual = {
     .connections = 20, .rate = 0, .pause_first = 30, .pause_max = 900};
@@ -158,9 +150,5 @@ int main(void)
     tcase_set_timeout(tc, 30);
     tcase_add_loop_test(tc, random_acts_keep_the_promises, 0, 12);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

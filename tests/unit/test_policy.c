@@ -1,5 +1,6 @@
 /* The compiled policy: matching, deciding, and what the roles ask. */
 #include "tests/unit/policy_rig.h"
+#include "tests/unit/suite.h"
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -591,9 +592,5 @@ int main(void)
     tcase_add_test(tc, test_peers);
     tcase_add_test(tc, test_relaying_and_identities);
     suite_add_tcase(s, tc);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(s);
 }

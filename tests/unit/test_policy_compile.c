@@ -2,6 +2,7 @@
 #include "policy/compile.h"
 #include "policy/compile_internal.h"
 #include "policy/policy.h"
+#include "tests/unit/suite.h"
 #include <check.h>
 #include <errno.h>
 #include <stdio.h>
@@ -477,9 +478,5 @@ int main(void)
     tcase_add_test(tc, test_files);
     tcase_add_test(tc, test_the_same_image_each_time);
     suite_add_tcase(s, tc);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(s);
 }

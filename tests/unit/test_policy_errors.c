@@ -1,5 +1,6 @@
 /* The policy compiler: every error at its place, and texts of any kind. */
 #include "policy/compile.h"
+#include "tests/unit/suite.h"
 #include <check.h>
 #include <errno.h>
 #include <stdio.h>
@@ -422,9 +423,5 @@ int main(void)
     tcase_add_test(tc, test_nesting);
     tcase_add_test(tc, test_damaged_texts);
     suite_add_tcase(s, tc);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(s);
 }

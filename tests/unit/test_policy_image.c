@@ -1,6 +1,7 @@
 /* Images that lie: refused, or harmless in all that can be asked of them. */
 #include "policy/format.h"
 #include "tests/unit/policy_rig.h"
+#include "tests/unit/suite.h"
 #include <check.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -314,9 +315,5 @@ int main(void)
     tcase_add_test(tc, test_forged_trees);
     tcase_add_test(tc, test_map);
     suite_add_tcase(s, tc);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(s);
 }

@@ -1,5 +1,6 @@
 /* What rules do beside routing, and conditions on the mail itself. */
 #include "tests/unit/policy_rig.h"
+#include "tests/unit/suite.h"
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -191,9 +192,5 @@ int main(void)
     tcase_add_test(tc, test_longest_rewrite);
     tcase_add_test(tc, test_edits);
     suite_add_tcase(s, tc);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(s);
 }

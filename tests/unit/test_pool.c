@@ -1,6 +1,8 @@
 /* Objects, buffers and chains, each also against a simple model under random acts. */
 #include "engine/pool/chunk.h"
 #include "engine/pool/pool.h"
+#include "tests/unit/random.h"
+#include "tests/unit/suite.h"
 #include <check.h>
 #include <errno.h>
 #include <signal.h>
@@ -8,17 +10,6 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-/* xorshift64: the same acts in every run, so that a failure can be looked into. */
-static uint64_t random_state;
-
-static uint32_t random_below(uint32_t n)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (uint32_t)(random_state >> 32) % n;
-}
 
 START_TEST(gets_all_then_null)
 {
@@ -184,7 +175,7 @@ START_TEST(random_acts_agree_with_a_model)
     ck_assert_int_eq(pool_init(&pool, SIZE, CAPACITY), 0);
     unsigned used = 0;
     for (int act = 0; act < 20000; act++) {
-        if (random_below(2) == 0) {
+        if (random_small(2) == 0) {
             unsigned char *object = pool_get(&pool);
             ck_assert(!object == (used == CAPACITY));
             if (!object)
@@ -192,13 +183,13 @@ START_TEST(random_acts_agree_with_a_model)
             uint32_t index = pool_index(&pool, object);
             ck_assert_ptr_null(model[index].object);
             model[index].object = object;
-            model[index].byte = (unsigned char)random_below(256);
+            model[index].byte = (unsigned char)random_small(256);
             ck_assert_uint_ne(model[index].generation, pool_generation(&pool, index));
             model[index].generation = pool_generation(&pool, index);
             memset(object, model[index].byte, SIZE);
             used++;
         } else {
-            uint32_t index = random_below(CAPACITY);
+            uint32_t index = random_small(CAPACITY);
             ck_assert_ptr_eq(pool_at(&pool, index), model[index].object);
             ck_assert_ptr_eq(pool_find(&pool, index, model[index].generation), model[index].object);
             if (!model[index].object)
@@ -302,8 +293,8 @@ static void chain_agrees(const struct chunk_chain *chain, const struct reference
     }
     ck_assert_uint_eq(at, r->n);
     ck_assert_uint_eq(count, chain->count);
-    size_t offset = r->n > 0 ? random_below((uint32_t)r->n) : 0;
-    size_t want = random_below(3 * LIMIT_CHUNK);
+    size_t offset = r->n > 0 ? random_small((uint32_t)r->n) : 0;
+    size_t want = random_small(3 * LIMIT_CHUNK);
     size_t got = chain_copy(chain, offset, out, want);
     ck_assert_uint_eq(got, want < r->n - offset ? want : r->n - offset);
     ck_assert(span_eq(span_of(out, got), span_of(r->bytes + offset, got)));
@@ -322,8 +313,8 @@ static void chain_agrees(const struct chunk_chain *chain, const struct reference
 static void random_act(struct chunk_pool *pool, struct chunk_chain *chain, struct reference *r)
 {
     static unsigned char bytes[3 * LIMIT_CHUNK];
-    size_t n = random_below(2) ? random_below(50) : random_below(sizeof bytes);
-    switch (random_below(4)) {
+    size_t n = random_small(2) ? random_small(50) : random_small(sizeof bytes);
+    switch (random_small(4)) {
     case 0:
         for (size_t i = 0; i < n; i++)
             bytes[i] = (unsigned char)(r->next + i);
@@ -436,9 +427,5 @@ int main(void)
     tcase_add_loop_test(tc, random_chains_agree_with_bytes, 0, 3);
     tcase_set_timeout(tc, 30);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

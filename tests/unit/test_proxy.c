@@ -1,6 +1,7 @@
 /* The PROXY header: every form at every split, and hostile ones. */
 #include "engine/proxy/proxy.h"
 #include "engine/spool/crc32c.h"
+#include "tests/unit/suite.h"
 #include <arpa/inet.h>
 #include <check.h>
 #include <stdio.h>
@@ -223,9 +224,5 @@ int main(void)
     tcase_add_test(tests, test_bounds);
     tcase_add_test(tests, test_checksum);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return suite_run(suite);
 }

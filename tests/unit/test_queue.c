@@ -5,6 +5,8 @@
  * the group commit and the spool; played are clients, destinations, notifications and the ring.
  */
 #include "engine/log/log.h"
+#include "tests/unit/random.h"
+#include "tests/unit/suite.h"
 #include "workers/connection/bounce.h"
 #include "workers/connection/operate.h"
 #include "workers/connection/queue_internal.h"
@@ -49,15 +51,6 @@ static unsigned bounce_count, delay_count;
 static bool short_of_memory, write_fails;
 static char path[64];
 static ssize_t written;
-static uint64_t seed;
-static uint64_t below(uint64_t n)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return (seed >> 11) % n;
-}
-
 #define UNUSED __attribute__((unused))
 #define MUST(condition)                                                                            \
     do {                                                                                           \
@@ -152,7 +145,7 @@ void bounce_begin(struct worker *worker_, struct delivery *d)
 {
     (void)worker_;
     MUST(d->state == DELIVERY_BOUNCING && d->mail && d->pinned && !d->bouncing);
-    switch (below(3)) {
+    switch (random_below(3)) {
     case 0:
         reported(d);
         break;
@@ -168,7 +161,7 @@ void bounce_begin(struct worker *worker_, struct delivery *d)
 void bounce_delayed(struct worker *worker_, struct mail *m)
 {
     (void)worker_;
-    if (m->delay_notice || delay_count == MAILS || below(3) > 0)
+    if (m->delay_notice || delay_count == MAILS || random_below(3) > 0)
         return;
     m->delay_notice = true;
     mail_hold(w, m);
@@ -179,7 +172,7 @@ static void finish_delay(void)
 {
     if (delay_count == 0)
         return;
-    unsigned i = (unsigned)below(delay_count);
+    unsigned i = (unsigned)random_below(delay_count);
     struct mail *m = delays[i];
     delays[i] = delays[--delay_count];
     m->delay_notice = false;
@@ -293,8 +286,8 @@ static void accept_mail(void)
     struct mail *m = mail_new(w);
     MUST(m != NULL);
     *mm = (struct model_mail){.id = spool_queue_id(w->spool, (uint64_t)w->wall),
-                              .count = 1 + (unsigned)below(RECIPIENTS),
-                              .body = (unsigned)below(sizeof body)};
+                              .count = 1 + (unsigned)random_below(RECIPIENTS),
+                              .body = (unsigned)random_below(sizeof body)};
     m->id = mm->id;
     m->arrival = w->wall;
     m->expires = w->wall / 1000000 + LIFETIME;
@@ -304,14 +297,14 @@ static void accept_mail(void)
     MUST(chain_append(&w->chunks, &m->content, span_of(body, mm->body)));
     for (unsigned i = 0; i < mm->count; i++) {
         struct recipient *r = mail_add_recipient(m);
-        mm->r[i].route = (unsigned)below(ROUTES);
+        mm->r[i].route = (unsigned)random_below(ROUTES);
         (void)snprintf(text, sizeof text, "to%u@example.org", i);
         MUST(mail_put(m, span_str(text), &r->address));
         (void)snprintf(text, sizeof text, "r%u", mm->r[i].route);
         MUST(mail_put(m, span_str(text), &r->route));
-        if (below(3) == 0)
-            r->expires = w->wall / 1000000 + (int64_t)below(2 * LIFETIME);
-        r->priority = (uint8_t)below(3);
+        if (random_below(3) == 0)
+            r->expires = w->wall / 1000000 + (int64_t)random_below(2 * LIFETIME);
+        r->priority = (uint8_t)random_below(3);
     }
     committing[mail_count] = m;
     m->transaction = (struct transaction *)(void *)&committing[mail_count];
@@ -322,8 +315,8 @@ static void accept_mail(void)
 static void take(void)
 {
     char body[4096], found[4096];
-    unsigned c = (unsigned)below(CLIENTS);
-    struct destination *dest = &destinations[below(ROUTES)];
+    unsigned c = (unsigned)random_below(CLIENTS);
+    struct destination *dest = &destinations[random_below(ROUTES)];
     if (active[c] || dest->ready.count == 0)
         return;
     struct delivery *d = ready_shift(&dest->ready);
@@ -351,12 +344,12 @@ static void take(void)
 
 static void settle_one(void)
 {
-    struct delivery **place = &active[below(CLIENTS)];
+    struct delivery **place = &active[random_below(CLIENTS)];
     struct delivery *d = *place;
     if (!d)
         return;
     *place = NULL;
-    if (below(8) == 0) {
+    if (random_below(8) == 0) {
         queue_put_back(w, d);
         return;
     }
@@ -364,7 +357,7 @@ static void settle_one(void)
     struct model_mail *mm = model_of(m->id);
     for (uint32_t i = 0; i < m->recipient_count; i++) {
         struct recipient *r = &m->recipients[i];
-        uint64_t outcome = below(5);
+        uint64_t outcome = random_below(5);
         if (r->delivery != d || outcome == 0)
             continue;
         if (outcome < 3) {
@@ -382,10 +375,10 @@ static void finish_bounce(void)
 {
     if (bounce_count == 0)
         return;
-    unsigned i = (unsigned)below(bounce_count);
+    unsigned i = (unsigned)random_below(bounce_count);
     struct delivery *d = bounces[i];
     bounces[i] = bounces[--bounce_count];
-    if (below(4) > 0) {
+    if (random_below(4) > 0) {
         reported(d);
         return;
     }
@@ -396,7 +389,7 @@ static void finish_bounce(void)
 static void pass_time(uint64_t seconds)
 {
     struct timer *t;
-    uint64_t step = 1 + below(seconds * 1000000);
+    uint64_t step = 1 + random_below(seconds * 1000000);
     w->now += step;
     w->wall += (int64_t)step;
     for (int n = 0; n < 2000 && (t = timer_expired(&w->timers, w->now)); n++)
@@ -419,7 +412,7 @@ static void complete(void)
 
 static void turn(void)
 {
-    write_fails = below(20) == 0;
+    write_fails = random_below(20) == 0;
     queue_turn(w);
     commit_turn(w);
 }
@@ -430,18 +423,19 @@ static void operate_on(enum queue_action action)
     char target[] = "r0";
     uint64_t id;
     uint32_t number;
-    if (mail_count == 0 || !order_next(&w->queue.order, model[below(mail_count)].id, &id, &number))
+    if (mail_count == 0 ||
+        !order_next(&w->queue.order, model[random_below(mail_count)].id, &id, &number))
         return;
     struct entry *e = pool_at(&w->queue.entries, number);
     struct model_mail *mm = model_of(id);
     struct operation o = {
         .action = action, .target = span_of(target, 2), .matched = meant, .all = true};
     bool under_way[RECIPIENTS] = {false};
-    target[1] = (char)('0' + below(ROUTES));
+    target[1] = (char)('0' + random_below(ROUTES));
     bool moving = action != QUEUE_RETRY && e->mail && e->mail->moving;
     for (unsigned i = 0; i < mm->count; i++) {
         const struct recipient *r = e->mail ? &e->mail->recipients[i] : NULL;
-        meant[i] = below(3) > 0;
+        meant[i] = random_below(3) > 0;
         o.all &= meant[i];
         under_way[i] = r && !recipient_finished(r) && r->delivery &&
                        (delivery_under_way(r->delivery) || r->outcome == OUTCOME_FAILED ||
@@ -600,7 +594,7 @@ static void flush(void)
 
 static void act(void)
 {
-    switch (below(16)) {
+    switch (random_below(16)) {
     case 0:
     case 1:
         accept_mail();
@@ -620,7 +614,7 @@ static void act(void)
         finish_delay();
         break;
     case 9:
-        pass_time(below(4) == 0 ? 700 : 20);
+        pass_time(random_below(4) == 0 ? 700 : 20);
         break;
     case 10:
     case 11:
@@ -635,20 +629,20 @@ static void act(void)
         short_of_memory = false;
         break;
     default:
-        operate_on((enum queue_action)(QUEUE_HOLD + below(QUEUE_ACTION_COUNT - QUEUE_HOLD)));
+        operate_on((enum queue_action)(QUEUE_HOLD + random_below(QUEUE_ACTION_COUNT - QUEUE_HOLD)));
     }
 }
 
 START_TEST(random_acts_agree_with_the_model)
 {
-    seed = 0x9e3779b97f4a7c15u + (uint64_t)_i * 1000003;
+    random_state = 0x9e3779b97f4a7c15u + (uint64_t)_i * 1000003;
     start();
     for (int n = 0; n < 4000; n++) {
         act();
         check();
-        if (below(400) > 0)
+        if (random_below(400) > 0)
             continue;
-        if (below(2) == 0)
+        if (random_below(2) == 0)
             flush(); /* an orderly end; else what was gathered is lost */
         while (w->commit.in_flight)
             complete();
@@ -692,9 +686,5 @@ int main(void)
     const char *seeds = getenv("QUEUE_SEEDS");
     tcase_add_loop_test(tc, random_acts_agree_with_the_model, 0, seeds ? atoi(seeds) : 4);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

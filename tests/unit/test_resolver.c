@@ -1,5 +1,6 @@
 /* DNS responses, and the answers that are made of them. */
 #include "tests/unit/dns_rig.h"
+#include "tests/unit/suite.h"
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -535,9 +536,5 @@ int main(void)
     tcase_add_loop_test(t, bad_names_need_no_query, 0, (int)COUNT(bad_names));
     tcase_add_test(t, long_names_are_asked_for);
     suite_add_tcase(suite, t);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

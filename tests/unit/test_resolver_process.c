@@ -4,6 +4,7 @@
  */
 #include "lookup.h"
 #include "policy/compile.h"
+#include "tests/unit/suite.h"
 #include <arpa/inet.h>
 #include <check.h>
 #include <errno.h>
@@ -604,9 +605,5 @@ int main(int argc, char **argv)
     tcase_add_test(t, half_an_answer_is_one);
     tcase_add_test(t, the_dead_block_nobody);
     suite_add_tcase(suite, t);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

@@ -1,6 +1,7 @@
 /* TLSA records beside an answer's hosts: which name they are asked for, and what DNSSEC says of it.
  */
 #include "tests/unit/dns_rig.h"
+#include "tests/unit/suite.h"
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -166,9 +167,5 @@ int main(void)
     tcase_add_test(t, tlsa_of_aliases);
     tcase_add_test(t, tlsa_without_room_or_time);
     suite_add_tcase(suite, t);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

@@ -1,5 +1,6 @@
 /* The master's pure parts: pauses between restarts, and what a worker hangs on. */
 #include "workers/master/master.h"
+#include "tests/unit/suite.h"
 #include <check.h>
 #include <stdlib.h>
 
@@ -52,9 +53,5 @@ int main(void)
     tcase_add_test(t, a_longer_life_does_not_double);
     tcase_add_test(t, a_calm_minute_resets);
     suite_add_tcase(suite, t);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

@@ -1,5 +1,6 @@
 /* The ring against the real kernel: what it may do, and what it refuses. */
 #include "engine/ring/ring.h"
+#include "tests/unit/suite.h"
 #include <check.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -70,9 +71,10 @@ END_TEST
 START_TEST(forbidden_operations)
 {
     static const uint8_t operations[] = {
-        IORING_OP_NOP,     IORING_OP_OPENAT, IORING_OP_CLOSE,   IORING_OP_UNLINKAT,
-        IORING_OP_SEND, IORING_OP_SENDMSG, IORING_OP_SOCKET, IORING_OP_RECVMSG, IORING_OP_MKDIRAT,
-        IORING_OP_READ,    IORING_OP_SPLICE, IORING_OP_STATX,   IORING_OP_EPOLL_CTL,
+        IORING_OP_NOP,       IORING_OP_OPENAT,  IORING_OP_CLOSE,  IORING_OP_UNLINKAT,
+        IORING_OP_SEND,      IORING_OP_SENDMSG, IORING_OP_SOCKET, IORING_OP_RECVMSG,
+        IORING_OP_MKDIRAT,   IORING_OP_READ,    IORING_OP_SPLICE, IORING_OP_STATX,
+        IORING_OP_EPOLL_CTL,
     };
     for (size_t i = 0; i < sizeof operations; i++) {
         struct io_uring_sqe *sqe = ring_sqe(&ring);
@@ -227,9 +229,5 @@ int main(void)
     tcase_add_test(c, time_out_of_a_wait);
     tcase_add_test(c, more_than_the_entries);
     suite_add_tcase(suite, c);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

@@ -6,6 +6,7 @@
 #include "engine/sandbox/sandbox.h"
 #include "engine/log/log.h"
 #include "status.h"
+#include "tests/unit/suite.h"
 #include <arpa/inet.h>
 #include <check.h>
 #include <errno.h>
@@ -683,10 +684,7 @@ int main(void)
     tcase_add_test(t, master_has_gone);
     tcase_add_loop_test(t, dies_with_its_master, 0, 2);
     suite_add_tcase(suite, t);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    int status = suite_run(suite);
     (void)rmdir(directory_path);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return status;
 }

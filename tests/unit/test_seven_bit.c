@@ -1,5 +1,6 @@
 /* Content that goes in 7 bits: what comes out, for any split of what goes in. */
 #include "engine/mime/seven_bit.h"
+#include "tests/unit/suite.h"
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -218,14 +219,10 @@ int main(void)
 {
     Suite *suite = suite_create("seven_bit");
     TCase *tests = tcase_create("conversion");
-    SRunner *runner = srunner_create(suite);
     tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, expected_output, 0, COUNT(samples));
     tcase_add_test(tests, long_lines);
     tcase_add_test(tests, depth);
     suite_add_tcase(suite, tests);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -1,5 +1,6 @@
 /* Paths and addresses: what is taken, what is refused, and what equals what. */
 #include "engine/smtp/address.h"
+#include "tests/unit/suite.h"
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -325,7 +326,6 @@ int main(void)
 {
     Suite *suite = suite_create("smtp_address");
     TCase *tests = tcase_create("address");
-    SRunner *runner = srunner_create(suite);
 
     tcase_add_loop_test(tests, takes, 0, sizeof taken / sizeof taken[0]);
     tcase_add_loop_test(tests, refuses, 0, sizeof refused / sizeof refused[0]);
@@ -337,8 +337,5 @@ int main(void)
     tcase_add_test(tests, utf8_length);
     tcase_add_test(tests, without_brackets_all_of_it_counts);
     suite_add_tcase(suite, tests);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -4,6 +4,7 @@
  * as they were written ("[MAIL FROM:<a@b>]") and the events, in order.
  */
 #include "engine/smtp/client.h"
+#include "tests/unit/suite.h"
 #include <check.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -572,7 +573,6 @@ int main(void)
 {
     Suite *suite = suite_create("smtp_client");
     TCase *tests = tcase_create("client");
-    SRunner *runner = srunner_create(suite);
 
     tcase_set_timeout(tests, 120);
     tcase_add_loop_test(tests, transcripts, 0, sizeof dialogs / sizeof dialogs[0]);
@@ -590,8 +590,5 @@ int main(void)
     tcase_add_test(tests, replies_ahead_of_their_commands);
     tcase_add_test(tests, noise);
     suite_add_tcase(suite, tests);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

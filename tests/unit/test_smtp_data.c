@@ -1,18 +1,10 @@
 /* Message data: smuggling variants, every split, and random input against a naive reader. */
 #include "engine/smtp/data.h"
+#include "tests/unit/random.h"
+#include "tests/unit/suite.h"
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-static uint64_t random_state = 88172645463325252u;
-
-static uint32_t random_below(uint32_t n)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (uint32_t)(random_state >> 32) % n;
-}
 
 static bool normalising; /* the receiver's mode in this test */
 
@@ -276,15 +268,15 @@ START_TEST(random_input_as_the_naive_reader)
     normalising = _i == 1;
     for (unsigned round = 0; round < 60000; round++) {
         const unsigned char *alphabet = alphabets[round % 3];
-        size_t n = random_below(round % 5 == 0 ? sizeof in : 80);
-        uint64_t max = random_below(4) == 0 ? 1 + random_below(100) : 0;
+        size_t n = random_small(round % 5 == 0 ? sizeof in : 80);
+        uint64_t max = random_small(4) == 0 ? 1 + random_small(100) : 0;
         for (size_t i = 0; i < n; i++) {
-            in[i] = alphabet[random_below(8)];
-            if (i > 0 && in[i - 1] == '\r' && random_below(3) != 0)
+            in[i] = alphabet[random_small(8)];
+            if (i > 0 && in[i - 1] == '\r' && random_small(3) != 0)
                 in[i] = '\n';
         }
         for (unsigned i = 0; i < 3; i++)
-            cuts[i] = random_below((uint32_t)n + 1);
+            cuts[i] = random_small((uint32_t)n + 1);
         for (unsigned i = 0; i < 3; i++)
             for (unsigned j = i + 1; j < 3; j++)
                 if (cuts[j] < cuts[i]) {
@@ -293,7 +285,7 @@ START_TEST(random_input_as_the_naive_reader)
                     cuts[j] = t;
                 }
         naive(span_of(in, n), max, &want);
-        run_split(span_of(in, n), cuts, random_below(4), max, &got);
+        run_split(span_of(in, n), cuts, random_small(4), max, &got);
         compare(&got, &want);
         if (round % 200 == 0)
             all_splits(span_of(in, n), max);
@@ -387,14 +379,14 @@ START_TEST(stuffed_and_unstuffed_is_the_same)
     unsigned char content[100], wire[300];
 
     for (unsigned round = 0; round < 20000; round++) {
-        size_t n = random_below(60);
+        size_t n = random_small(60);
         for (size_t i = 0; i < n; i++) {
-            content[i] = alphabet[random_below(4)];
-            if (i > 0 && content[i - 1] == '\r' && random_below(3) != 0)
+            content[i] = alphabet[random_small(4)];
+            if (i > 0 && content[i - 1] == '\r' && random_small(3) != 0)
                 content[i] = '\n';
         }
         size_t length =
-            stuffed(span_of(content, n), random_below((uint32_t)n + 1), 2 + random_below(40), wire);
+            stuffed(span_of(content, n), random_small((uint32_t)n + 1), 2 + random_small(40), wire);
         run_split(span_of(wire, length), NULL, 0, 0, &got);
         ck_assert(got.ended);
         ck_assert_uint_eq(got.consumed, length);
@@ -423,7 +415,6 @@ int main(void)
 {
     Suite *suite = suite_create("smtp_data");
     TCase *tests = tcase_create("data");
-    SRunner *runner = srunner_create(suite);
 
     tcase_set_timeout(tests, 120);
     tcase_add_loop_test(tests, knows_the_end, 0, sizeof samples / sizeof samples[0]);
@@ -434,8 +425,5 @@ int main(void)
     tcase_add_test(tests, stuffed_and_unstuffed_is_the_same);
     tcase_add_test(tests, stuffs_only_after_crlf);
     suite_add_tcase(suite, tests);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -1,5 +1,6 @@
 /* Replies as a client reads them: in every split, and what hostile servers send. */
 #include "engine/smtp/reply.h"
+#include "tests/unit/suite.h"
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -278,7 +279,6 @@ int main(void)
 {
     Suite *suite = suite_create("smtp_reply");
     TCase *tests = tcase_create("reply");
-    SRunner *runner = srunner_create(suite);
 
     tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, reads, 0, sizeof goods / sizeof goods[0]);
@@ -290,8 +290,5 @@ int main(void)
     tcase_add_test(tests, made_here);
     tcase_add_test(tests, noise);
     suite_add_tcase(suite, tests);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -5,6 +5,7 @@
  * A transcript has replies as their codes ("250", "550:5.1.1") and events by name, in order.
  */
 #include "engine/smtp/server.h"
+#include "tests/unit/suite.h"
 #include <check.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -672,7 +673,6 @@ int main(void)
 {
     Suite *suite = suite_create("smtp_server");
     TCase *tests = tcase_create("server");
-    SRunner *runner = srunner_create(suite);
 
     tcase_set_timeout(tests, 120);
     tcase_add_loop_test(tests, transcripts, 0, sizeof dialogs / sizeof dialogs[0]);
@@ -693,8 +693,5 @@ int main(void)
     tcase_add_test(tests, reply_text_is_made_safe);
     tcase_add_test(tests, noise);
     suite_add_tcase(suite, tests);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -1,5 +1,6 @@
 /* A shard on a real directory: commits, failures, restarts, freeing. */
 #include "tests/unit/spool_rig.h"
+#include "tests/unit/suite.h"
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -650,9 +651,5 @@ int main(void)
     tcase_add_test(tc, lock_goes_with_the_process);
     tcase_add_test(tc, unknown_files_are_left_alone);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

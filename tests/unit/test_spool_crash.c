@@ -1,5 +1,6 @@
 /* Shards as a crash, a bad disk or a careless hand leaves them: recovery on real files. */
 #include "tests/unit/spool_rig.h"
+#include "tests/unit/suite.h"
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -327,9 +328,5 @@ int main(void)
     tcase_add_test(tc, quarantine_is_bounded);
     tcase_add_test(tc, records_at_odds);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

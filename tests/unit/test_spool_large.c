@@ -1,5 +1,6 @@
 /* Bodies in files of their own. */
 #include "tests/unit/spool_rig.h"
+#include "tests/unit/suite.h"
 #include <check.h>
 #include <errno.h>
 #include <stdio.h>
@@ -132,9 +133,5 @@ int main(void)
     tcase_add_test(tc, large_files_without_a_mail_go);
     tcase_add_test(tc, large_body_that_is_missing_or_short);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

@@ -6,6 +6,7 @@
  *     unit_spool_power [FIRST-SEED COUNT]     a long form, for `make crash`
  */
 #include "tests/unit/spool_power.h"
+#include "tests/unit/suite.h"
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,9 +63,5 @@ int main(int argc, char **argv)
     tcase_add_loop_test(tc, power_fails_on_a_bad_disk, 0, SEEDS);
     tcase_add_loop_test(tc, power_fails_on_a_full_disk, 0, SEEDS);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

@@ -2,6 +2,7 @@
 #include "engine/spool/batch.h"
 #include "engine/spool/crc32c.h"
 #include "engine/spool/record.h"
+#include "tests/unit/suite.h"
 #include <check.h>
 #include <stdlib.h>
 
@@ -653,9 +654,5 @@ int main(void)
     tcase_add_test(tc, records_inside_of_a_mail_are_not_found);
     tcase_add_test(tc, noise_is_never_a_record);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

@@ -1,5 +1,7 @@
 /* The timer heap against a list that is searched from end to end. */
 #include "engine/pool/timer.h"
+#include "tests/unit/random.h"
+#include "tests/unit/suite.h"
 #include <check.h>
 #include <signal.h>
 #include <stdio.h>
@@ -11,16 +13,6 @@ struct owner {
     struct timer timer;
     uint64_t deadline; /* what the heap should hold */
 };
-
-static uint64_t random_state;
-
-static uint64_t random_below(uint64_t n)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (random_state >> 11) % n;
-}
 
 START_TEST(expires_in_order)
 {
@@ -180,9 +172,5 @@ int main(void)
     tcase_add_test_raise_signal(tc, timer_of_another_heap_is_a_bug, SIGABRT);
     tcase_set_timeout(tc, 30);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

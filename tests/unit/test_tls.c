@@ -1,5 +1,6 @@
 /* Whole handshakes in memory: what is agreed on, and what is not. */
 #include "tests/unit/tls_pair.h"
+#include "tests/unit/suite.h"
 #include <check.h>
 #include <openssl/mem.h>
 #include <openssl/nid.h>
@@ -346,9 +347,5 @@ int main(void)
     tcase_add_test(t, chain_that_grows);
     tcase_add_test(t, context_goes_first);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(s);
 }

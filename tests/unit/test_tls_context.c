@@ -1,6 +1,7 @@
 /* Contexts from chains good and bad, and the name that a client asks for. */
 #include "engine/tls/tls.h"
 #include "tests/unit/certs.h"
+#include "tests/unit/suite.h"
 #include <check.h>
 #include <stdlib.h>
 
@@ -67,9 +68,5 @@ int main(void)
     tcase_add_test(t, bad_chains);
     tcase_add_test(t, names_to_ask_for);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(s);
 }

@@ -1,5 +1,6 @@
 /* Data over TLS: through buffers of any size, damaged, ended; and what a connection costs. */
 #include "tests/unit/tls_pair.h"
+#include "tests/unit/suite.h"
 #include <check.h>
 #include <malloc.h>
 #include <stdio.h>
@@ -181,9 +182,5 @@ int main(void)
     tcase_add_test(t, closing);
     tcase_add_test(t, idle_cost);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(s);
 }

@@ -1,5 +1,6 @@
 /* Tickets with notes, keys that rotate, and what makes a full handshake of a resumption. */
 #include "tests/unit/tls_pair.h"
+#include "tests/unit/suite.h"
 #include <check.h>
 #include <stdlib.h>
 
@@ -233,9 +234,5 @@ int main(void)
     tcase_add_loop_test(t, no_keys_no_tickets, 0, 2);
     tcase_add_loop_test(t, session_of_another_demand, 0, 2);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(s);
 }

@@ -1,5 +1,7 @@
 /* Dates and Received fields. */
 #include "engine/mime/trace.h"
+#include "tests/unit/dsn_rig.h"
+#include "tests/unit/suite.h"
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,29 +50,6 @@ START_TEST(dates_are_those_of_the_c_library)
 END_TEST
 
 /* ---- lines ------------------------------------------------------------------------------ */
-
-/* CRLF only, 7 bit, no line over the bound; returns the longest. */
-static size_t check_lines(struct span s)
-{
-    size_t longest = 0, column = 0;
-    ck_assert_uint_ge(s.n, 2);
-    ck_assert(memcmp(s.p + s.n - 2, "\r\n", 2) == 0);
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = s.p[i];
-        if (c == '\r') {
-            ck_assert_uint_lt(i + 1, s.n);
-            ck_assert_uint_eq(s.p[i + 1], '\n');
-            longest = column > longest ? column : longest;
-            column = 0;
-            i++;
-        } else {
-            ck_assert(c == '\t' || (c >= ' ' && c < 0x7f));
-            column++;
-        }
-    }
-    ck_assert_uint_le(longest, LIMIT_TEXT_LINE);
-    return longest;
-}
 
 static const char *text_of(const unsigned char *p, size_t n)
 {
@@ -162,7 +141,7 @@ START_TEST(received_from_hostile_client)
     evil.certificate = SPAN_LIT(") x\r\nY-Evil: 1 (\\ \xc3\xbc");
     evil.recipient = SPAN_LIT("\"a> b\"@example.ch\r\nZ-Evil: 1");
     size_t n = trace_received(&evil, out, sizeof out);
-    (void)check_lines(span_of(out, n));
+    (void)rig_check_lines(span_of(out, n), false);
     const char *text = text_of(out, n);
     ck_assert_ptr_nonnull(strstr(text, "from a??X-Evil:?1????b????c ("));
     ck_assert_ptr_null(strstr(text, "\nX-Evil"));
@@ -194,7 +173,7 @@ START_TEST(received_fits_its_limit)
                                      .time = INT64_MAX};
         size_t n = trace_received(&all, out, sizeof out);
         ck_assert_uint_gt(n, 0);
-        (void)check_lines(span_of(out, n));
+        (void)rig_check_lines(span_of(out, n), false);
         for (size_t capacity = 0; capacity < n; capacity++) {
             unsigned char *small = malloc(capacity + 1);
             ck_assert_uint_eq(trace_received(&all, small, capacity), 0);
@@ -218,9 +197,5 @@ int main(void)
     tcase_add_test(t, received_from_hostile_client);
     tcase_add_test(t, received_fits_its_limit);
     suite_add_tcase(suite, t);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

@@ -1,5 +1,6 @@
 /* What clients say in ORCPT and ENVID. */
 #include "engine/mime/xtext.h"
+#include "tests/unit/suite.h"
 #include <check.h>
 #include <stdlib.h>
 
@@ -87,9 +88,5 @@ int main(void)
     tcase_add_loop_test(t, orcpt, 0, (int)COUNT(values));
     tcase_add_test(t, escapes);
     suite_add_tcase(suite, t);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

@@ -72,6 +72,7 @@ UNIT_policy_compile := policy-compiler policy mime log ipc
 UNITLIBS_policy_compile := $(LIB_jansson) $(LIB_idn)
 $(BUILD)/tests/unit_mgictl: | $(BUILD)/bin/mgictl
 UNIT_trace := mime log ipc
+UNITOBJS_trace := tests/unit/dsn_rig.c
 UNIT_dsn := mime log ipc
 UNITOBJS_dsn := tests/unit/dsn_rig.c
 UNIT_dsn_text := mime log ipc
