@@ -14,6 +14,10 @@ ctl()
     "$MGICTL" --socket "$WORK/control" "$@"
 }
 must "mgictl reaches it" wait_for 5 ctl status
+refuses()
+{
+    ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
+}
 waits()
 {
     ctl --json queue list --reason refused >"$WORK/queue"
@@ -39,6 +43,32 @@ must "it says so" grep -q 'Nothing is left' "$WORK/text"
 must "mgid has ended" wait_for 5 gone "$MGID_PID"
 equal "mails at the second node" 41 "$(json_lines "$WORK/second.log" event=mail --count)"
 must "no more clients" log_has event=emptied
+
+# While a drain waits (for what is held) the metrics stay, and who serves them may die.
+METRICS=$(free_port)
+python3 - "$POLICY" "127.0.0.1:$METRICS" <<'METRICS'
+import json, sys
+policy = json.load(open(sys.argv[1]))
+policy["metrics"] = {"listen": sys.argv[2]}
+json.dump(policy, open(sys.argv[1], "w"))
+METRICS
+metrics()
+{
+    curl -sf "http://127.0.0.1:$METRICS/healthz"
+}
+must "mgid starts with metrics" start_mgid "$POLICY" "$OUT_PORT"
+must "a mail is taken" send_mail held@example.ch to@example.org held
+must "it waits" wait_for 5 waits 1
+must "it is held" ctl queue hold --all >"$WORK/text"
+timeout 60 "$MGICTL" --socket "$WORK/control" drain >"$WORK/drain.out" 2>&1 &
+must "no more clients" wait_for 5 refuses "$OUT_PORT"
+must "metrics are still served" metrics >"$WORK/text"
+kill -KILL "$(ctl --json status | json_lines /dev/stdin type=process role=control --print pid)"
+must "by the next one too" wait_for 10 metrics
+must "the master lives" alive "$MGID_PID"
+must "nothing was said to be over" alive "$!"
+ctl queue delete --all >"$WORK/text" 2>&1 || : # mgid may end before it has answered
+must "mgid has ended" wait_for 15 gone "$MGID_PID"
 
 # What is queued again at the next start? Nothing.
 must "mgid starts again" start_mgid "$POLICY" "$OUT_PORT"

@@ -122,12 +122,27 @@ must "the sender is told" wait_for 5 delivered from= recipients=from5@example.ch
 must "the others wait" wait_for 5 has 1 --sender from5@example.ch
 done_to 1 2 queue delete --sender from5@example.ch --dry-run
 
+# By id alone: that mail's recipients, whatever was asked for before.
+FROM3=$(id_of from3@example.ch)
+equal "to nobody" 0 "$(mails --recipient nobody@example.ch)"
+done_to 1 1 queue bounce "$FROM3"
+must "its sender is told" wait_for 5 delivered from= recipients=from3@example.ch
+
+# ---- a held mail that was redirected is no longer the old route's
+HELD=$(id_of from4@example.ch)
+done_to 1 1 queue hold "$HELD"
+done_to 1 1 queue redirect "$HELD" --to sink
+must "it goes by the other route" wait_for 5 has 1 --route sink
+done_to 2 3 queue delete --route dead --dry-run
+
 # ---- delete: one of two recipients, a held mail, the rest
 done_to 1 1 queue delete --recipient two@dead.example
 equal "the other one stays" 1 "$(mails --sender from5@example.ch)"
 done_to 1 1 queue release "$ID"
 done_to 1 1 queue hold "$ID"
-done_to 4 4 queue delete --route dead
+done_to 2 2 queue delete --route dead
+done_to 1 1 queue release "$HELD"
+must "what was redirected goes out" wait_for 5 delivered from=from4@example.ch
 must "the queue is empty" wait_for 5 has 0
 must "counted" ctl --json status >"$WORK/status"
 equal "recipients" 0 "$(json_lines "$WORK/status" type=counters --print counters.queue_recipients)"

@@ -155,8 +155,9 @@ static bool put_mail(struct worker *w, struct walk *walk, const struct view *v, 
 static bool whole_by_route(const struct worker *w, const struct walk *walk, const struct entry *e)
 {
     const struct delivery *d = e->deliveries;
-    if (walk->request->action == QUEUE_LIST || !filter_by_route_alone(&walk->filter) ||
-        walk->request->action == QUEUE_REDIRECT)
+    /* Unsorted: its recipients may have other routes by now than its deliveries say. */
+    if (e->unsorted || walk->request->action == QUEUE_LIST ||
+        !filter_by_route_alone(&walk->filter) || walk->request->action == QUEUE_REDIRECT)
         return false;
     if (walk->filter.route.n == 0)
         return true;

@@ -34,14 +34,14 @@ static const char *read_piece(struct worker *w, const struct spool_ref *ref, uin
     ssize_t got = spool_read(w->spool, &own, offset, out, LIMIT_CONTENT);
     if (got < 0)
         return "the stored mail can't be read";
-    if (offset == 0 || running_id != ref->queue_id || running_offset != offset) {
-        running_id = ref->queue_id;
-        running_crc = 0;
-    }
+    /* Two exports at once break each other's run: then nothing can be said of the whole. */
+    bool follows = offset == 0 || (running_id == ref->queue_id && running_offset == offset);
+    running_id = follows ? ref->queue_id : 0;
+    running_crc = offset == 0 ? 0 : running_crc;
     running_crc = spool_crc(running_crc, span_of(out, (size_t)got));
     running_offset = offset + (size_t)got;
     *n = (size_t)got;
-    return running_offset == stored.body_size && running_crc != stored.body_crc
+    return follows && running_offset == stored.body_size && running_crc != stored.body_crc
                ? "the stored mail is damaged"
                : NULL;
 }
@@ -133,7 +133,7 @@ static bool take_envelope(struct worker *w, struct mail *m, const struct msg_imp
 {
     enum {
         KEPT = MAIL_BINARY | MAIL_UTF8 | MAIL_REQUIRETLS | MAIL_TLS_OPTIONAL | MAIL_RET_FULL |
-               MAIL_RET_HDRS | MAIL_BOUNCE
+               MAIL_RET_HDRS | MAIL_BOUNCE | MAIL_DOUBLE_BOUNCE
     };
     struct import *i = &w->import;
     struct msg_reader in = {.in = q->recipients};

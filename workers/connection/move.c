@@ -148,15 +148,12 @@ static bool goes_by(const struct worker *w, const struct entry *e, const char *r
 
 void move_away(struct worker *w)
 {
-    static bool all[LIMIT_RECIPIENTS_MAX];
     struct queue *q = &w->queue;
-    struct operation o = {
-        .action = QUEUE_REDIRECT, .target = span_str(w->empty_to), .matched = all};
+    struct operation o = {.action = QUEUE_REDIRECT, .target = span_str(w->empty_to), .all = true};
     unsigned moved = 0;
     if (!w->emptying || w->empty_to[0] == '\0' || w->commit.waiting || w->draining ||
         policy_find_route(&w->generations.current->policy, o.target) == POLICY_NONE)
         return;
-    memset(all, true, sizeof all);
     for (unsigned n = 0; n < LIMIT_TURN_LOOKED_AT && moved < LIMIT_TURN_MOVED; n++) {
         uint32_t number;
         if (!order_next(&q->order, q->away_after, &q->away_after, &number)) {

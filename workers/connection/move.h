@@ -25,7 +25,8 @@ void move_deferrals(struct worker *w, struct mail *m);
 /* The commit's end. */
 void move_committed(struct worker *w, struct mail *m, bool ok);
 
-/* Once a turn while the node is emptied by a route: sends mails there that go by another. Bounded. */
+/* Once a turn while the node is emptied by a route: sends mails there that go by another. Bounded.
+ */
 void move_away(struct worker *w);
 
 /* Once a turn: moves mails on that hold back more segments than they should. Bounded. */

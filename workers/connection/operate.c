@@ -122,7 +122,7 @@ static void free_empty_deliveries(struct worker *w, struct entry *e)
 static bool within_reach(const struct operation *o, const struct recipient *r, uint32_t i,
                          bool *busy)
 {
-    if (!o->matched[i] || recipient_finished(r))
+    if ((!o->all && !o->matched[i]) || recipient_finished(r))
         return false;
     if (!r->delivery || !delivery_under_way(r->delivery))
         return r->delivery != NULL;

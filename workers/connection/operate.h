@@ -21,8 +21,8 @@ enum operated {
 struct operation {
     enum queue_action action; /* any but QUEUE_LIST */
     struct span target;       /* QUEUE_REDIRECT: a route's name, or an address (with an @) */
-    const bool *matched;      /* the recipients meant, by their index … */
-    bool all;                 /* … which are all that have no outcome yet */
+    bool all;                 /* every recipient without an outcome is meant; else … */
+    const bool *matched;      /* … these, by their index */
 };
 
 /* The entry may be gone afterwards. */

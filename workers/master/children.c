@@ -156,7 +156,8 @@ static void decide(struct master *m, struct process *p, bool done, uint64_t live
 static void ended(struct master *m, struct process *p, int status)
 {
     bool done = WIFEXITED(status) && WEXITSTATUS(status) == EXIT_OK;
-    bool asked = p->state == PROCESS_DRAINING || p->role == ROLE_COMPILER || p->drain_only || m->emptying;
+    bool asked =
+        p->state == PROCESS_DRAINING || p->role == ROLE_COMPILER || p->drain_only || m->emptying;
     uint64_t lived = now_ms() - p->started;
     pid_t pid = p->pid;
     loop_receive(m, p); /* what it said last; the compiler says all and exits */

@@ -175,6 +175,17 @@ void listeners_commit(struct master *m, uint32_t number)
     close_some(m, false, number);
 }
 
+void listeners_close(struct master *m)
+{
+    for (unsigned i = m->listening_count; i-- > 0;) {
+        struct listening *l = &m->listening[i];
+        if (l->flow[0] == '\0')
+            continue;
+        (void)close(l->fd);
+        *l = m->listening[--m->listening_count];
+    }
+}
+
 void listeners_send(struct master *m, struct process *worker)
 {
     const struct policy *policy = &m->generation.policy;

@@ -258,6 +258,8 @@ bool listeners_prepare(struct master *m, const struct generation *g, struct repo
 void listeners_abort(struct master *m, uint32_t number);
 /* Closes those that the generation of that number does not want. */
 void listeners_commit(struct master *m, uint32_t number);
+/* Those of every flow: no more mail. The metrics' stays. */
+void listeners_close(struct master *m);
 void listeners_send(struct master *m, struct process *worker);
 /* To control: the socket of the metrics, when the policy has one. */
 void listeners_send_metrics(struct master *m, struct process *control);

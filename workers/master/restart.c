@@ -76,6 +76,7 @@ uint64_t process_bearings(const struct policy *policy, const struct process *p)
         break;
     case ROLE_RESOLVER:
         mix_number(&h, settings.dnssec);
+        mix_span(&h, settings.trust_anchor);
         for (uint32_t i = 0; i < policy_count(policy, POLICY_SERVERS); i++) {
             struct policy_endpoint e = policy_server(policy, i);
             mix_endpoint(&h, &e);

@@ -35,7 +35,7 @@ void stop_begin(struct master *m)
         return;
     }
     m->stop = STOP_WORKERS;
-    listeners_commit(m, UINT32_MAX); /* who comes now is refused and turns to another exchanger */
+    listeners_close(m); /* who comes now is refused and turns to another exchanger */
     for_all(m, true, false);
 }
 
@@ -74,7 +74,7 @@ void on_empty_request(struct master *m, struct process *from, const struct ipc_m
     m->emptying = true;
     memcpy(m->empty_to, route.p, route.n);
     m->empty_to[route.n] = '\0';
-    listeners_commit(m, UINT32_MAX);
+    listeners_close(m);
     for (unsigned i = 0; i < LIMIT_PROCESSES; i++)
         if (m->processes[i].used && m->processes[i].pid != 0)
             empty_tell(m, &m->processes[i]);

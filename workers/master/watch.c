@@ -5,7 +5,7 @@
 void watch_tick(struct master *m, uint64_t now, uint64_t *next)
 {
     struct watch *watch = &m->watch;
-    if (!m->up || m->stop != STOP_NOT || m->generation.number == 0)
+    if (!m->up || m->stop != STOP_NOT || m->emptying || m->generation.number == 0)
         return;
     if (now >= watch->at) {
         uint64_t stamp = generation_stamp(&m->generation);

@@ -1,17 +1,20 @@
 /* drain: the node is emptied, with the number of mails that are left as it goes. */
 #include "engine/admin/client.h"
 #include "workers/mgictl/command.h"
+#include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
-/* Mails left, or -1: the daemon does not answer any more. */
+enum { GONE = -2, SILENT = -1 };
+
+/* Mails left. GONE: nobody has the socket any more. SILENT: no answer this time. */
 static json_int_t mails_left(const struct command_line *line)
 {
     struct admin_client client;
     struct span text;
-    json_int_t mails = -1;
+    json_int_t mails = SILENT;
     if (admin_connect(&client, line->socket) != 0)
-        return -1;
+        return errno == ECONNREFUSED || errno == ENOENT ? GONE : SILENT;
     if (admin_send(&client, SPAN_LIT("{\"command\":\"status\"}")) == 0)
         while (mails < 0 && admin_receive(&client, LIMIT_ADMIN_SECONDS, &text) == ADMIN_LINE) {
             json_t *object = json_loadb((const char *)text.p, text.n, 0, NULL);
@@ -42,7 +45,6 @@ static void tell(const struct command_line *line, json_int_t mails, json_int_t b
 
 enum exit_status command_drain(const struct command_line *line, const char *const *arguments)
 {
-    enum { GONE = 3 }; /* times without an answer */
     (void)arguments;
     json_t *request = json_pack("{s:s}", "command", "drain");
     if (line->to)
@@ -50,11 +52,9 @@ enum exit_status command_drain(const struct command_line *line, const char *cons
     enum exit_status result = remote_ask(line, request, EXIT_DATA, show_nothing, NULL, NULL);
     if (result != EXIT_OK)
         return result;
-    json_int_t before = -1;
-    for (int gone = 0; gone < GONE;) {
-        json_int_t mails = mails_left(line);
-        gone = mails < 0 ? gone + 1 : 0;
-        if (mails >= 0)
+    json_int_t mails, before = SILENT;
+    while ((mails = mails_left(line)) != GONE) {
+        if (mails != SILENT)
             tell(line, mails, before);
         before = mails;
         (void)sleep(1);

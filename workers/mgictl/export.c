@@ -49,13 +49,15 @@ static void begin_mail(struct export *e, json_t *mail)
 {
     const char *id = remote_text(mail, "queue_id");
     json_t *recipients = json_object_get(mail, "recipients");
-    e->out = NULL;
+    if (e->out) /* its worker is gone: what follows is another one's */
+        leave_out(e, e->path, "its content broke off");
     e->size = remote_number(mail, "message_size");
     e->written = 0;
     if ((json_int_t)json_array_size(recipients) < remote_number(mail, "recipient_count")) {
         leave_out(e, id, "it has more recipients than one message to the daemon holds");
         return;
     }
+    errno = EINVAL; /* an id that is no file's name */
     if (!e->directory) {
         e->out = stdout;
     } else if (plain(id) && snprintf(e->path, sizeof e->path, "%s/%s.mail", e->directory, id) <
@@ -64,7 +66,7 @@ static void begin_mail(struct export *e, json_t *mail)
         e->out = fd >= 0 ? fdopen(fd, "w") : NULL;
     }
     if (!e->out) {
-        leave_out(e, e->path, strerror(errno));
+        leave_out(e, id, strerror(errno));
         return;
     }
     (void)json_dumpf(mail, e->out, JSON_COMPACT);

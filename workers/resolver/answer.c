@@ -297,6 +297,7 @@ static void take_tlsa_set(struct answer_host *host, struct span packet, bool sec
     struct answer_tlsa *t = &host->tlsa;
     struct wire_summary summary;
     t->n = 0;
+    t->left_out = false;
     if (!wire_read(packet, WIRE_TLSA, take_tlsa, t, &summary)) {
         t->part.state = ANSWER_MALFORMED;
         return;
@@ -428,14 +429,15 @@ static bool write_host(const struct answer *a, const struct answer_host *host, b
     return true;
 }
 
-static uint32_t host_ttl(const struct answer_host *host, uint32_t ttl)
+static uint32_t host_ttl(const struct answer *a, const struct answer_host *host, uint32_t ttl)
 {
     for (enum answer_family f = 0; f < ANSWER_FAMILIES; f++)
         if (!is_failure(&host->parts[f]) && host->parts[f].ttl < ttl)
             ttl = host->parts[f].ttl;
-    if (host->tlsa.part.state == ANSWER_FOUND && host->tlsa.part.ttl < ttl)
-        ttl = host->tlsa.part.ttl;
-    return is_failure(&host->tlsa.part) ? 0 : ttl;
+    struct answer_part tlsa = tlsa_outcome(a, host);
+    if (tlsa.state == ANSWER_FOUND && tlsa.ttl < ttl)
+        ttl = tlsa.ttl;
+    return is_failure(&tlsa) ? 0 : ttl;
 }
 
 static uint32_t smallest_ttl(const struct answer *a)
@@ -444,7 +446,7 @@ static uint32_t smallest_ttl(const struct answer *a)
     if (a->kind == LOOKUP_MX && !a->literal && a->mx.ttl < ttl)
         ttl = a->mx.ttl;
     for (unsigned h = 0; h < a->host_count && !a->literal; h++)
-        ttl = host_ttl(&a->hosts[h], ttl);
+        ttl = host_ttl(a, &a->hosts[h], ttl);
     return ttl;
 }
 
