@@ -1,5 +1,5 @@
 /*
- * base64.h: bytes as text (RFC 4648 4) for lines of JSON. Header only. Pure.
+ * base64.h: bytes as text (RFC 4648 4). Header only. Pure.
  */
 #ifndef MGID_BASE64_H
 #define MGID_BASE64_H

@@ -5,6 +5,8 @@
 #ifndef MGID_PRIORITY_H
 #define MGID_PRIORITY_H
 
+#include <stddef.h>
+
 /* X(NAME, word): the numbers are stored, so that they never change their meaning. */
 #define PRIORITIES(X)                                                                              \
     X(NORMAL, "normal")                                                                            \
@@ -17,5 +19,16 @@ enum priority {
 #undef X
         PRIORITY_COUNT
 };
+
+/* Its word, or NULL: no priority has that number. */
+static inline const char *priority_word(unsigned priority)
+{
+    static const char *const words[] = {
+#define X(NAME, word) word,
+        PRIORITIES(X)
+#undef X
+    };
+    return priority < PRIORITY_COUNT ? words[priority] : NULL;
+}
 
 #endif

@@ -45,6 +45,23 @@ static inline bool ascii_digit(unsigned char c)
     return c >= '0' && c <= '9';
 }
 
+/* The value of a hexadecimal digit in capitals, as xtext and quoted-printable have it; else -1. */
+static inline int ascii_capital_hex(unsigned char c)
+{
+    if (ascii_digit(c))
+        return c - '0';
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* No byte from 0x80. */
+static inline bool span_ascii(struct span s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] >= 0x80)
+            return false;
+    return true;
+}
+
 /* Equal, ASCII letters compared without case. */
 static inline bool span_ieq(struct span a, struct span b)
 {

@@ -345,9 +345,6 @@ struct span policy_rewrite(const struct policy *p, uint32_t rule, struct span re
 /* The reply to a recipient of whose address none would come. */
 struct span policy_rewrite_refusal(void);
 
-/* "normal", "high", "low" */
-const char *policy_priority_word(enum priority priority);
-
 /* The name of a header field that rules compare; index below policy_count(POLICY_FIELDS). */
 struct span policy_field(const struct policy *p, uint32_t index);
 

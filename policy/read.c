@@ -335,14 +335,3 @@ struct span policy_rewrite_refusal(void)
 {
     return SPAN_LIT("553 5.1.3 A rule changes the address, and none would come of this one");
 }
-
-const char *policy_priority_word(enum priority priority)
-{
-    static const char *const words[] = {
-#define X(NAME, word) [PRIORITY_##NAME] = word,
-        PRIORITIES(X)
-#undef X
-    };
-    BUG_ON((size_t)priority >= sizeof words / sizeof words[0]);
-    return words[priority];
-}

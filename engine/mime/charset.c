@@ -66,15 +66,6 @@ static uint32_t iso_8859_15(unsigned char byte)
     }
 }
 
-static uint32_t utf8_character(const unsigned char *p, size_t n)
-{
-    static const unsigned char masks[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
-    uint32_t character = p[0] & masks[n];
-    for (size_t i = 1; i < n; i++)
-        character = character << 6 | (p[i] & 0x3f);
-    return character;
-}
-
 static unsigned convert_utf8(struct converter *c, unsigned char byte, uint32_t out[3])
 {
     unsigned count = 0;
@@ -88,7 +79,9 @@ static unsigned convert_utf8(struct converter *c, unsigned char byte, uint32_t o
     }
     if (length < 0)
         return count;
-    out[count++] = length == 0 ? UTF8_REPLACEMENT : utf8_character(c->pending, c->pending_count);
+    out[count++] = length == 0
+                       ? UTF8_REPLACEMENT
+                       : utf8_value(span_of(c->pending, c->pending_count), c->pending_count);
     c->pending_count = 0;
     return count;
 }

@@ -72,20 +72,13 @@ static void put_headers(struct dsn_frame *f)
     text_line(t, "This is a delivery status notification in MIME format (RFC 3464).");
 }
 
-static bool ascii(struct span s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if (s.p[i] >= 0x80)
-            return false;
-    return true;
-}
-
 /* Whose sender understands UTF-8, and has something in it that needs it. */
 static bool needs_utf8(const struct dsn *in, struct span headers)
 {
-    bool all = ascii(in->sender) && ascii(headers);
+    bool all = span_ascii(in->sender) && span_ascii(headers);
     for (unsigned i = 0; i < in->recipient_count; i++)
-        all = all && ascii(in->recipients[i].address) && ascii(in->recipients[i].original);
+        all =
+            all && span_ascii(in->recipients[i].address) && span_ascii(in->recipients[i].original);
     return in->utf8 && !all && utf8_valid(headers);
 }
 

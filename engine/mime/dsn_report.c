@@ -39,14 +39,6 @@ static void put_remote_mta(struct text *t, struct span host)
     text_line(t, address ? "]" : "");
 }
 
-static bool ascii(struct span s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if (s.p[i] >= 0x80)
-            return false;
-    return true;
-}
-
 /* An address of the type utf-8: raw where that may be, else escaped. */
 static void put_utf8_address(const struct dsn_frame *f, const char *name, struct span address)
 {
@@ -63,7 +55,7 @@ static void put_utf8_address(const struct dsn_frame *f, const char *name, struct
 static void put_address(const struct dsn_frame *f, const char *name, struct span address)
 {
     address = span_head(address, LIMIT_ADDRESS);
-    if (!ascii(address) && utf8_valid(address)) {
+    if (!span_ascii(address) && utf8_valid(address)) {
         put_utf8_address(f, name, address);
         return;
     }

@@ -1,5 +1,6 @@
 /* Quoted-printable and base64. */
-#include "encode.h"
+#include "engine/mime/encode.h"
+#include "base64.h"
 
 enum { COLUMNS = 76 };
 
@@ -56,19 +57,11 @@ static void quote(struct encoder *e, struct span bytes, struct text *out)
 
 static void put_group(struct encoder *e, struct text *out)
 {
-    static const char alphabet[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    uint32_t v = (uint32_t)e->group[0] << 16 | (uint32_t)e->group[1] << 8 | e->group[2];
-    char token[4] = {alphabet[v >> 18], alphabet[v >> 12 & 63], alphabet[v >> 6 & 63],
-                     alphabet[v & 63]};
+    char token[4];
 
-    if (e->held < 3)
-        token[3] = '=';
-    if (e->held < 2)
-        token[2] = '=';
+    (void)base64_encode(span_of(e->group, e->held), token);
     text_put(out, span_of(token, sizeof token));
     e->held = 0;
-    memset(e->group, 0, sizeof e->group);
     e->column = (uint8_t)(e->column + sizeof token);
     if (e->column == COLUMNS) {
         text_put(out, SPAN_LIT("\r\n"));

@@ -1,6 +1,7 @@
 /* Folding and encoded words. */
 #include "engine/mime/words.h"
 #include "engine/mime/utf8.h"
+#include "base64.h"
 
 enum { WORD = 75, FRAME = 12 }; /* "=?UTF-8?Q?" and "?=" */
 
@@ -59,11 +60,6 @@ static size_t q_length(struct span s)
     return n;
 }
 
-static size_t b_length(struct span s)
-{
-    return (s.n + 2) / 3 * 4;
-}
-
 static void put_q(struct text *t, struct span s)
 {
     static const char hex[] = "0123456789ABCDEF";
@@ -79,16 +75,8 @@ static void put_q(struct text *t, struct span s)
 
 static void put_b(struct text *t, struct span s)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < s.n; i += 3) {
-        size_t n = s.n - i < 3 ? s.n - i : 3;
-        uint32_t bits = (uint32_t)s.p[i] << 16 | (n > 1 ? (uint32_t)s.p[i + 1] << 8 : 0) |
-                        (n > 2 ? s.p[i + 2] : 0);
-        unsigned char four[4];
-        for (size_t k = 0; k < 4; k++)
-            four[k] = k <= n ? (unsigned char)digits[bits >> (18 - 6 * k) & 63] : '=';
-        text_put(t, span_of(four, sizeof four));
-    }
+    char coded[BASE64_LENGTH(WORD)];
+    text_put(t, span_of(coded, base64_encode(s, coded)));
 }
 
 /* The length of the character at the begin of s; of a byte that begins none, 1. */
@@ -102,14 +90,14 @@ void words_put(struct text *t, struct span utf8)
 {
     bool first = true;
     while (utf8.n > 0) {
-        bool base64 = b_length(utf8) < q_length(utf8);
+        bool base64 = BASE64_LENGTH(utf8.n) < q_length(utf8);
         size_t room = WORD - FRAME;
         if (first && t->column + WORD > TEXT_WIDTH)
             room = t->column + FRAME + 12 < TEXT_WIDTH ? TEXT_WIDTH - t->column - FRAME : room;
         size_t n = 0;
         while (n < utf8.n) {
             struct span more = span_head(utf8, n + character(span_from(utf8, n)));
-            if ((base64 ? b_length(more) : q_length(more)) > room)
+            if ((base64 ? BASE64_LENGTH(more.n) : q_length(more)) > room)
                 break;
             n = more.n;
         }

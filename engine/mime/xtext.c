@@ -3,13 +3,6 @@
 #include "engine/mime/utf8.h"
 #include <stdio.h>
 
-static int capital_hex(unsigned char c)
-{
-    if (ascii_digit(c))
-        return c - '0';
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* `eight` lets bytes from 0x80 pass: the raw form of RFC 6533. */
 static bool decode(struct span s, bool eight, unsigned char *out, size_t *n)
 {
@@ -17,8 +10,8 @@ static bool decode(struct span s, bool eight, unsigned char *out, size_t *n)
     for (size_t i = 0; i < s.n; i++) {
         unsigned char c = s.p[i];
         if (c == '+') {
-            int high = i + 2 < s.n ? capital_hex(s.p[i + 1]) : -1;
-            int low = i + 2 < s.n ? capital_hex(s.p[i + 2]) : -1;
+            int high = i + 2 < s.n ? ascii_capital_hex(s.p[i + 1]) : -1;
+            int low = i + 2 < s.n ? ascii_capital_hex(s.p[i + 2]) : -1;
             if (high < 0 || low < 0)
                 return false;
             c = (unsigned char)(16 * high + low);
@@ -43,8 +36,8 @@ static uint32_t embedded(struct span s, size_t *used)
     size_t i = 3;
     if (s.n < 5 || memcmp(s.p, "\\x{", 3) != 0)
         return 0;
-    for (; i < s.n && i < 9 && capital_hex(s.p[i]) >= 0; i++)
-        c = 16 * c + (uint32_t)capital_hex(s.p[i]);
+    for (; i < s.n && i < 9 && ascii_capital_hex(s.p[i]) >= 0; i++)
+        c = 16 * c + (uint32_t)ascii_capital_hex(s.p[i]);
     if (i < 5 || i == s.n || s.p[i] != '}')
         return 0;
     *used = i + 1;

@@ -78,7 +78,6 @@ int ring_create(struct ring *r, const struct ring_config *c, const char **step)
 void ring_reserve(struct ring *r, unsigned count)
 {
     while (io_uring_sq_space_left(&r->uring) < count) {
-        r->enters++;
         int e = io_uring_submit(&r->uring);
         BUG_ON(e < 0 && e != -EBUSY && e != -EAGAIN && e != -EINTR);
     }
@@ -96,7 +95,6 @@ int ring_wait(struct ring *r, uint64_t microseconds)
     struct __kernel_timespec ts = {.tv_sec = (long long)(microseconds / 1000000),
                                    .tv_nsec = (long long)(microseconds % 1000000) * 1000};
     bool forever = microseconds == UINT64_MAX;
-    r->enters++;
     /* Always for one completion, also when not to wait: else nothing is entered when nothing is to
      * be submitted, and task work that the kernel has deferred stays undone. */
     int e = io_uring_submit_and_wait_timeout(&r->uring, &cqe, 1, forever ? NULL : &ts, NULL);

@@ -53,7 +53,6 @@ struct ring {
     struct io_uring uring;
     struct ring_buffers receive; /* from clients and peers: many, small */
     struct ring_buffers message; /* from other roles: few, of LIMIT_MESSAGE */
-    uint64_t enters;             /* system calls made, for the counters */
 };
 
 struct ring_config {

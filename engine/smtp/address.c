@@ -24,14 +24,6 @@ static bool printable(unsigned char c)
     return c >= 0x20 && c != 0x7f;
 }
 
-static bool has_eight_bit(struct span s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if (s.p[i] >= 0x80)
-            return true;
-    return false;
-}
-
 /* UTF-8 without control characters of the upper half (U+0080 to U+009F). */
 static bool text_valid(struct span s)
 {
@@ -123,8 +115,8 @@ static bool take_domain(struct span *in, struct span *domain)
         unsigned char ascii[LIMIT_DOMAIN];
         while (n < in->n && domain_byte(in->p[n]))
             n++;
-        valid = has_eight_bit(span_head(*in, n)) ? a_labels(span_head(*in, n), ascii) > 0
-                                                 : smtp_domain_valid(span_head(*in, n));
+        valid = !span_ascii(span_head(*in, n)) ? a_labels(span_head(*in, n), ascii) > 0
+                                               : smtp_domain_valid(span_head(*in, n));
     }
     *domain = span_head(*in, n);
     *in = span_from(*in, n);
@@ -187,8 +179,7 @@ static bool fits(const struct smtp_address *a)
 
     if (a->whole.n > LIMIT_ADDRESS)
         return false;
-    return !has_eight_bit(a->domain) ||
-           a->local.n + 1 + a_labels(a->domain, ascii) <= LIMIT_ADDRESS;
+    return span_ascii(a->domain) || a->local.n + 1 + a_labels(a->domain, ascii) <= LIMIT_ADDRESS;
 }
 
 static enum smtp_address_status take_mailbox(struct span *in, struct smtp_address *a)
@@ -209,7 +200,7 @@ static enum smtp_address_status take_mailbox(struct span *in, struct smtp_addres
     if (!take_domain(in, &a->domain))
         return a->domain.n > LIMIT_DOMAIN ? SMTP_ADDRESS_TOO_LONG : SMTP_ADDRESS_SYNTAX;
     a->whole = span_of(start, (size_t)(in->p - start));
-    a->utf8 = has_eight_bit(a->whole);
+    a->utf8 = !span_ascii(a->whole);
     return fits(a) ? SMTP_ADDRESS_OK : SMTP_ADDRESS_TOO_LONG;
 }
 
@@ -253,7 +244,7 @@ enum smtp_address_status smtp_address_parse(struct span text, struct smtp_addres
 
 size_t smtp_domain_canonical(struct span s, unsigned char *out)
 {
-    if (has_eight_bit(s))
+    if (!span_ascii(s))
         return a_labels(s, out);
     if (s.n > 0 && s.p[s.n - 1] == '.')
         s.n--;
@@ -266,8 +257,8 @@ struct span smtp_address_ascii_domain(struct span address, unsigned char *out)
 {
     struct smtp_address a;
 
-    if (!has_eight_bit(address) || smtp_address_parse(address, &a) != SMTP_ADDRESS_OK ||
-        !has_eight_bit(a.domain))
+    if (span_ascii(address) || smtp_address_parse(address, &a) != SMTP_ADDRESS_OK ||
+        span_ascii(a.domain))
         return address;
     memcpy(out, a.local.p, a.local.n);
     out[a.local.n] = '@';
@@ -322,7 +313,7 @@ size_t smtp_address_canonical(const struct smtp_address *a, unsigned char *out)
 
 struct span smtp_address_compared(struct span address, unsigned char *out)
 {
-    bool plain = !has_eight_bit(address) && (address.n == 0 || address.p[0] != '"');
+    bool plain = span_ascii(address) && (address.n == 0 || address.p[0] != '"');
     struct smtp_address a;
 
     if (plain || smtp_address_parse(address, &a) != SMTP_ADDRESS_OK)

@@ -5,12 +5,7 @@
 bool smtp_address_needs_utf8(struct span address)
 {
     unsigned char text[SMTP_ADDRESS_CANONICAL];
-    struct span s = smtp_address_ascii_domain(address, text);
-
-    for (size_t i = 0; i < s.n; i++)
-        if (s.p[i] >= 0x80)
-            return true;
-    return false;
+    return !span_ascii(smtp_address_ascii_domain(address, text));
 }
 
 static bool an_address_needs_utf8(const struct smtp_envelope *e)

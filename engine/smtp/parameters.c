@@ -6,13 +6,6 @@
 
 /* ---- values ----------------------------------------------------------------------------- */
 
-static int hex_digit(unsigned char c)
-{
-    if (ascii_digit(c))
-        return c - '0';
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* xtext of RFC 3461 4: printable but '+' and '=', and "+HH". What that stands for must be printable
  * ASCII, too: it will be read in a notification, where a CRLF would begin a field of its own. With
  * utf8 characters from U+0080 may stand for themselves (RFC 6533 3, utf-8-addr-unitext). */
@@ -21,8 +14,8 @@ static bool xtext_valid(struct span s, bool utf8)
     for (size_t i = 0; i < s.n; i++) {
         unsigned char c = s.p[i];
         if (c == '+') {
-            int high = i + 2 < s.n ? hex_digit(s.p[i + 1]) : -1;
-            int low = i + 2 < s.n ? hex_digit(s.p[i + 2]) : -1;
+            int high = i + 2 < s.n ? ascii_capital_hex(s.p[i + 1]) : -1;
+            int low = i + 2 < s.n ? ascii_capital_hex(s.p[i + 2]) : -1;
             if (high < 0 || low < 0 || high * 16 + low < 0x20 || high * 16 + low > 0x7e)
                 return false;
             i += 2;

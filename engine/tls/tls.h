@@ -173,11 +173,6 @@ struct span tls_note(const struct tls_connection *conn);
 /* Frees what the connection holds and wipes it. May be called twice. */
 void tls_wipe(struct tls_connection *conn);
 
-static inline bool tls_started(const struct tls_connection *conn)
-{
-    return conn->ssl != NULL;
-}
-
 /* ---- transport -------------------------------------------------------------------------- */
 
 /* Attaches received bytes, in the place of what was attached before. They are borrowed: valid

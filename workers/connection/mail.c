@@ -141,12 +141,6 @@ void mail_log(const struct mail *m, enum log_level level, const char *event)
     log_text("id", id);
 }
 
-void mail_forget_content(struct worker *w, struct mail *m)
-{
-    if (spool_stored(&m->ref))
-        chain_free(&w->chunks, &m->content);
-}
-
 int mail_load(struct worker *w, struct mail *m)
 {
     struct spool_mail stored;

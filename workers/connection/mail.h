@@ -4,7 +4,7 @@
  * Its envelope is one block of text (`text`) that everything else points into by offset, and an
  * array of recipients; both lie in the mail itself while they are small, so that an ordinary mail
  * costs no allocation. Its content lies in chunks while it is fresh, and in the spool always
- * once it was committed: when memory is short the chunks are given back and read again later.
+ * once it was committed: a mail that waits is parked (park.h) and read again when it is due.
  */
 #ifndef MGID_MAIL_H
 #define MGID_MAIL_H
@@ -115,9 +115,9 @@ struct mail {
     char *text;
     struct chunk_chain content; /* empty when it must be read from the spool */
     struct spool_ref ref;
-    bool moving;             /* being written anew (move.h): ref is the new one's … */
-    struct spool_ref old;    /* … and this the one that counts until then */
-    struct mail_text target; /* of the recipients with `redirect` */
+    bool moving;                     /* being written anew (move.h): ref is the new one's … */
+    struct spool_ref old;            /* … and this the one that counts until then */
+    struct mail_text target;         /* of the recipients with `redirect` */
     uint32_t body_crc;               /* MAIL_LARGE */
     bool body_missing;               /* MAIL_LARGE: recovery did not find its file */
     struct transaction *transaction; /* being committed for it … */
@@ -156,9 +156,6 @@ static inline struct span mail_span(const struct mail *m, struct mail_text t)
 
 /* For the log: begins an event that names the mail. */
 void mail_log(const struct mail *m, enum log_level level, const char *event);
-
-/* Gives the content's memory back, where the spool has it. */
-void mail_forget_content(struct worker *w, struct mail *m);
 
 /* Loads the content of a committed mail into chunks, unless it is there or MAIL_LARGE. Returns 0,
  * or -errno: -ENOBUFS for now, -EIO or -EBADMSG when the spool can't give it. */

@@ -81,11 +81,6 @@ size_t stream_room(const struct stream *s)
     return used < LIMIT_STREAM_OUT ? LIMIT_STREAM_OUT - used : 0;
 }
 
-bool stream_unsent(const struct stream *s)
-{
-    return s->out.length > 0;
-}
-
 bool stream_write(struct worker *w, struct stream *s, struct span bytes)
 {
     s->notify = true;

@@ -134,9 +134,6 @@ size_t stream_room(const struct stream *s);
 bool stream_write(struct worker *w, struct stream *s, struct span bytes);
 void stream_flush(struct worker *w, struct stream *s);
 
-/* Is anything not yet handed to the kernel? */
-bool stream_unsent(const struct stream *s);
-
 void stream_pause(struct stream *s);
 /* Gives the owner what was kept, and receives again. */
 void stream_resume(struct worker *w, struct stream *s);

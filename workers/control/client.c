@@ -133,6 +133,14 @@ void client_line(struct control_client *client, json_t *object)
     free(text);
 }
 
+const char *refusal_text(struct span refused, char out[LIMIT_REASON + 1])
+{
+    BUG_ON(refused.n > LIMIT_REASON);
+    memcpy(out, refused.p, refused.n);
+    out[refused.n] = '\0';
+    return out;
+}
+
 void client_end(struct control_client *client, json_t *end, const char *error)
 {
     json_t *line = json_pack("{s:b, s:b}", "end", 1, "ok", error == NULL);

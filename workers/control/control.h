@@ -40,13 +40,13 @@ struct control_job {
     uint64_t deadline;                     /* of that answer */
     bool incomplete;                       /* somebody did not answer */
     /* queue-list and the like */
-    unsigned worker;            /* whose mails are listed now */
-    uint64_t after;             /* the last queue id that it sent */
-    uint64_t left;              /* mails that may still be listed */
-    uint64_t mails;             /* listed so far */
-    bool more;                  /* there are mails that were not listed */
-    bool page_more;             /* the worker has more than this page */
-    struct control_walk *walk;  /* of the queue's requests, else NULL */
+    unsigned worker;           /* whose mails are listed now */
+    uint64_t after;            /* the last queue id that it sent */
+    uint64_t left;             /* mails that may still be listed */
+    uint64_t mails;            /* listed so far */
+    bool more;                 /* there are mails that were not listed */
+    bool page_more;            /* the worker has more than this page */
+    struct control_walk *walk; /* of the queue's requests, else NULL */
     /* suspend, resume */
     char route[LIMIT_NAME + 1];
 };
@@ -132,6 +132,9 @@ void client_line(struct control_client *client, json_t *object);
 /* Adds the last line of the answer (the keys of `end`, a reference that is taken, or NULL) and ends
  * the job. error NULL: ok. */
 void client_end(struct control_client *client, json_t *end, const char *error);
+
+/* A role's refusal (at most LIMIT_REASON bytes, by messages.def) as text in out; out. */
+const char *refusal_text(struct span refused, char out[LIMIT_REASON + 1]);
 
 /* ---- roles.c ---------------------------------------------------------------------------- */
 

@@ -15,10 +15,7 @@ void drain_begin(struct control *control, struct control_client *client, json_t 
 static void refuse(struct control_client *client, struct span why)
 {
     char text[LIMIT_REASON + 1];
-    why = span_head(why, LIMIT_REASON);
-    memcpy(text, why.p, why.n);
-    text[why.n] = '\0';
-    client_end(client, NULL, text);
+    client_end(client, NULL, refusal_text(why, text));
 }
 
 void drain_answer(struct control *control, struct control_client *client,

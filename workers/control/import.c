@@ -24,14 +24,9 @@ static uint64_t number_of(json_t *object, const char *key)
 
 static uint8_t priority_of(json_t *recipient)
 {
-    static const char *const words[] = {
-#define X(NAME, word) word,
-        PRIORITIES(X)
-#undef X
-    };
     struct span text = text_of(recipient, "priority");
     for (unsigned i = 0; i < PRIORITY_COUNT; i++)
-        if (span_eq(text, span_str(words[i])))
+        if (span_eq(text, span_str(priority_word(i))))
             return (uint8_t)i;
     return PRIORITY_NORMAL;
 }
@@ -162,13 +157,11 @@ void import_begin_answer(struct control *control, struct control_client *client,
     const struct msg_import_result *r = &m->import_result;
     char why[LIMIT_REASON + 1], id[QUEUE_ID_TEXT + 1];
     (void)control;
-    memcpy(why, r->refused.p, r->refused.n);
-    why[r->refused.n] = '\0';
     queue_id_format(r->mail, id);
     client_end(client,
                json_pack("{s:I, s:I, s:s}", "worker", (json_int_t)client->job.worker + 1, "number",
                          (json_int_t)r->number, "queue_id", r->mail > 0 ? id : ""),
-               r->refused.n > 0 ? why : NULL);
+               r->refused.n > 0 ? refusal_text(r->refused, why) : NULL);
 }
 
 void import_data_answer(struct control *control, struct control_client *client,

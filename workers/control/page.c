@@ -16,16 +16,6 @@ static void set_number(json_t *object, const char *key, uint64_t number)
         (void)json_object_set_new(object, key, json_integer((json_int_t)number));
 }
 
-static const char *priority_text(unsigned priority)
-{
-    static const char *const texts[] = {
-#define X(NAME, word) word,
-        PRIORITIES(X)
-#undef X
-    };
-    return priority < PRIORITY_COUNT ? texts[priority] : "normal";
-}
-
 static json_t *take_recipient(struct msg_reader *r, unsigned *state)
 {
     struct span address = msg_get_span(r, LIMIT_QUEUE_PAGE);
@@ -43,10 +33,11 @@ static json_t *take_recipient(struct msg_reader *r, unsigned *state)
     struct span reason = msg_get_span(r, LIMIT_QUEUE_PAGE);
     if (r->bad)
         return NULL;
-    json_t *recipient = json_pack(
-        "{s:o, s:o, s:o, s:s, s:I, s:s}", "address", json_of_span(address), "route",
-        json_of_span(route), "rule", json_of_span(rule), "state", recipient_state_text(*state),
-        "attempts", (json_int_t)attempts, "priority", priority_text(priority));
+    json_t *recipient =
+        json_pack("{s:o, s:o, s:o, s:s, s:I, s:s}", "address", json_of_span(address), "route",
+                  json_of_span(route), "rule", json_of_span(rule), "state",
+                  recipient_state_text(*state), "attempts", (json_int_t)attempts, "priority",
+                  priority_word(priority) ? priority_word(priority) : "normal");
     set_number(recipient, "next_attempt", next);
     set_number(recipient, "expires", expires);
     set_number(recipient, "notify", notify);

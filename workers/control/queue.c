@@ -236,9 +236,7 @@ void queue_answer(struct control *control, struct control_client *client,
     }
     if (r->refused.n > 0) {
         char why[LIMIT_REASON + 1];
-        memcpy(why, r->refused.p, r->refused.n);
-        why[r->refused.n] = '\0';
-        worker_lost(control, client, why);
+        worker_lost(control, client, refusal_text(r->refused, why));
         return;
     }
     BUG_ON(r->mails.n > LIMIT_QUEUE_PAGE);

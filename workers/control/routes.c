@@ -45,9 +45,8 @@ void route_answer(struct control *control, struct control_client *client,
     }
     if (m->route_result.refused.n > 0) {
         char why[LIMIT_REASON + 1];
-        memcpy(why, m->route_result.refused.p, m->route_result.refused.n);
-        why[m->route_result.refused.n] = '\0';
-        request_unanswered(control, client, (int)job->worker, why);
+        request_unanswered(control, client, (int)job->worker,
+                           refusal_text(m->route_result.refused, why));
     }
     client_line(client, json_pack("{s:s, s:s, s:i, s:o}", "type", "routes", "flow", worker->flow,
                                   "worker", (int)worker->index, "suspended", names));

@@ -247,7 +247,7 @@ static void tell_decision(json_t *out, const struct policy *p, const struct poli
         set(out, "hold", json_true());
     if (rule.lifetime > 0)
         set(out, "lifetime", json_integer(rule.lifetime));
-    set(out, "priority", json_string(policy_priority_word(rule.priority)));
+    set(out, "priority", json_string(priority_word(rule.priority)));
 }
 
 /* ---- a recipient ------------------------------------------------------------------------- */
