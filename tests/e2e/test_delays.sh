@@ -5,7 +5,7 @@ e2e_begin
 start_sink home 127.0.0.1 --no-starttls
 HOME_PORT=$SINK_PORT
 start_sink busy 127.0.0.1 --no-starttls --reply-rcpt '*@busy.example=450 4.2.2 mailbox full'
-RETRY_FIRST=1s RETRY_MAX=1s LIFETIME=7s
+RETRY_FIRST=1s RETRY_MAX=1s LIFETIME=14s
 write_policy <<JSON
   "notifications": { "languages": "fr", "delay_after": ["1s", "1h"] },
   "routes": { "busy": { "hosts": ["127.0.0.1:$SINK_PORT"] },
@@ -38,7 +38,7 @@ notice()
 {
     local sender=$1 n=$2
     shift 2
-    must "notice $n to $sender" wait_for 15 sink_has home "$sender" "$n"
+    must "notice $n to $sender" wait_for 25 sink_has home "$sender" "$n"
     must "what it says" python3 "$E2E/notice.py" \
         "$(json_lines "$WORK/home.log" event=mail "recipients=$sender" --print file | sed -n "${n}p")" "$@"
 }
