@@ -78,9 +78,19 @@ visit()
     equal "$1, TLS $2" "$4 250" "$said"
     must "$1: routed by rule $5" wait_for 5 log_has event=routed "recipient=r$N@example.ch" "rule=$5"
 }
+# Every worker uses the policy of the last reload: the answer to `mgictl reload` does not wait for that.
+taken()
+{
+    local generation workers
+    generation=$(json_lines "$WORK/mgid.log" event=reload --print generation | tail -n 1)
+    workers=$("$MGICTL" --socket "$WORK/control" --json status |
+        json_lines /dev/stdin type=process role=connection --count)
+    [ "$(json_lines "$WORK/mgid.log" "event=policy in use" "generation=$generation" --count)" = "$workers" ]
+}
 reload()
 {
     must "reload" "$MGICTL" --socket "$WORK/control" reload >"$WORK/reload.out"
+    must "every worker has it" wait_for 10 taken
 }
 for version in 1.2 1.3; do
     visit 'first' "$version" "$IN_PORT" full platform
